@@ -1,0 +1,224 @@
+"""The analysis contract: questions, sums, rounds, answers.
+
+A statistical method is three pure functions (see `Method`). Both the coordinator and every holder
+replay them from the same question and the same totals, so a state never crosses the border and
+nobody can be probed with chosen coefficients.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from typing import Any, Protocol
+
+import ibis
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from salerno.holdings.model import Dictionary, StudyFrame
+from salerno.permits.model import DisclosurePolicy
+
+Question = Mapping[str, Any]
+"""A question as JSON: ``{"method": "cox", "formula": …}``."""
+
+Sums = dict[str, NDArray[Any]]
+"""Named arrays that add over holders: int64 arrays are exact counts, float64 arrays exact fixed-point sums.
+
+Names, shapes and kinds are the same at every holder: they follow from the state alone.
+"""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Scope:
+    """What all nodes of a run agree on before its first round.
+
+    Args:
+        dictionary: Columns with the factor levels agreed over all holders.
+        policy: The strictest of the permits' and the holders' policies.
+        holders: DIDs of the participants, in the order that fixes masks and factor levels of ``holder``.
+        names: Name for people by DID.
+    """
+
+    dictionary: Dictionary
+    policy: DisclosurePolicy
+    holders: tuple[str, ...]
+    names: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def few(self) -> bool:
+        """Masks hide nothing from a holder when there are fewer than three: thresholds apply per holder."""
+        return len(self.holders) < 3
+
+
+@dataclass(frozen=True)
+class Aggregate:
+    """What one holder computes in one round.
+
+    Args:
+        expression: One Ibis aggregate over the permitted view, one row or one row per group.
+        finish: Turns the aggregated rows into sums of the layout that the state fixes; pure.
+    """
+
+    expression: ibis.Table
+    finish: Callable[[pa.Table], Sums]
+
+
+@dataclass(frozen=True)
+class Result:
+    """The end of a method.
+
+    Args:
+        result: The ``result`` member of the answer, of the method's documented shape.
+        n: Complete cases, persons or rows.
+        n_missing: Rows dropped for missing values.
+        notes: Sentences on what disclosure control changed, for ``disclosure.notes``.
+        suppressed: Number of suppressed cells or steps.
+    """
+
+    result: dict[str, Any]
+    n: int
+    n_missing: int = 0
+    notes: tuple[str, ...] = ()
+    suppressed: int = 0
+
+
+class Method(Protocol):
+    """A module under ``analysis/methods`` with these members.
+
+    ``start`` raises `Invalid` for a question that cannot be asked (with the nearest known name) and
+    `Refused` for one that disclosure control forbids. ``local`` gets the round's state and a table whose columns
+    are those of the dictionary plus ``holder`` (the holder's name, a string). ``guard`` lets the holder refuse
+    or blank out its own sums before they are masked. ``step`` gets the totals. No function does any I/O.
+    """
+
+    NAME: str
+
+    def start(self, question: Question, scope: Scope) -> Any: ...
+
+    def local(self, view: ibis.Table, state: Any) -> Aggregate: ...
+
+    def guard(self, sums: Sums, state: Any, scope: Scope) -> Sums: ...
+
+    def step(self, sums: Sums, state: Any) -> Any | Result: ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ArraySpec:
+    """Name, shape and kind (``i`` count, ``f`` fixed point) of one array in a share."""
+
+    name: str
+    shape: tuple[int, ...]
+    kind: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunOpening:
+    """What the coordinator tells each holder once, before the rounds of a run.
+
+    Args:
+        study, question_id: Identifiers at the coordinator.
+        run: 1, then 2, … when a lost holder made the coordinator start again.
+        question: The question as the researcher asked it.
+        frame: What is read of each holding.
+        permits: All permits of the study as VC-JWT; a holder uses the one that covers its data set.
+        dataset: IRI of the data set to read, by holder DID.
+        user: Account identifier of the researcher.
+        purpose: Purpose code.
+    """
+
+    study: str
+    question_id: str
+    run: int
+    question: dict[str, Any]
+    frame: StudyFrame
+    permits: tuple[str, ...]
+    dataset: dict[str, str]
+    user: str
+    purpose: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Share:
+    """One holder's masked sums of one round, or its refusal.
+
+    Args:
+        header: Compact JWS by the holder over `ShareHeader`.
+        words: Masked words, little-endian uint64; empty for a refusal.
+    """
+
+    header: str
+    words: bytes = b""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ShareHeader:
+    """What a holder signs about its share: where it belongs, its layout and the hash of its words."""
+
+    question_id: str
+    run: int
+    round: int
+    scope: str
+    holders: tuple[str, ...]
+    arrays: tuple[ArraySpec, ...]
+    words_sha256: str
+
+
+class QuestionState(StrEnum):
+    """Where a question is."""
+
+    QUEUED = "queued"
+    RUNNING = "running"
+    ANSWERED = "answered"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """The answer of the contract; `to_plain` of it is the wire format."""
+
+    method: str
+    question: dict[str, Any]
+    holders: tuple[str, ...]
+    n: int
+    n_missing: int
+    result: dict[str, Any]
+    disclosure: dict[str, Any]
+    rounds: int
+    seconds: float
+    provenance: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Study:
+    """Questions that share permits, data sets and a frame."""
+
+    id: str
+    title: str
+    user: str
+    purpose: str
+    permits: tuple[str, ...]
+    frame: StudyFrame
+    created_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AskedQuestion:
+    """A question of a study, with its answer or the error that ended it.
+
+    Args:
+        progress: Sentence for people on where it stands, e.g. ``round 3, waiting for Finland``.
+        error: Problem JSON when it failed.
+    """
+
+    id: str
+    study: str
+    question: dict[str, Any]
+    state: QuestionState
+    asked_at: datetime
+    answer: dict[str, Any] | None = None
+    error: dict[str, Any] | None = None
+    progress: str = ""
+
+

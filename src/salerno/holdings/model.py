@@ -1,0 +1,119 @@
+"""A holder's data: where it lies, what a study reads of it, and the one view through which it is read."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Literal
+
+from salerno.catalogue.model import Variable
+from salerno.permits.model import Condition, DisclosurePolicy
+
+SourceKind = Literal["omop", "tables"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Holding:
+    """One data set that a holder has connected.
+
+    Args:
+        id: Short name at the holder, also the last part of the data set's IRI.
+        dataset: IRI of the data set.
+        source: Where it lies: a folder or file (Parquet, CSV, DuckDB), or a PostgreSQL URL. Never leaves the node.
+        kind: ``omop`` (an OMOP CDM) or ``tables`` (any other tables).
+        person_column: For plain tables, the column that names the person; empty when each row is one person.
+        policy: The holder's own disclosure policy.
+    """
+
+    id: str
+    dataset: str
+    title: str
+    source: str
+    kind: SourceKind
+    connected_at: datetime
+    person_column: str = ""
+    description: str = ""
+    policy: DisclosurePolicy = field(default_factory=DisclosurePolicy)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EventDefinition:
+    """Records of an OMOP event table whose concept is one of a set.
+
+    Args:
+        table: ``drug_era``, ``drug_exposure``, ``condition_occurrence``, ``condition_era``,
+            ``procedure_occurrence``, ``measurement``, ``observation``, ``visit_occurrence`` or ``death``.
+        concepts: OMOP standard concept ids; empty for ``death``.
+        descendants: Include the concepts' descendants by ``concept_ancestor``.
+    """
+
+    table: str
+    concepts: tuple[int, ...] = ()
+    descendants: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Covariate:
+    """Whether a person had an event in a time before the index date: 1 or 0."""
+
+    name: str
+    event: EventDefinition
+    days_before: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StudyFrame:
+    """One row per person for a question: who enters, when, in which group, and what happens then.
+
+    For plain tables only `table` and `where` are used and the frame has the table's columns.
+    For OMOP the frame has the columns ``group``, ``time`` (days from index to outcome or censoring),
+    ``status`` (1 outcome, 0 censored), ``age`` (years at index), ``sex`` (``F``, ``M``, ``U``), ``index_year``
+    and one 0/1 column per covariate.
+
+    Args:
+        table: Plain table; empty means the holding's only one.
+        groups: Index event by level of ``group``; a person enters with the first event of any group.
+        washout_days: Days of observation without any group's event needed before the index date.
+        outcome: The event that ends follow-up with status 1; persons who had it before index are left out
+            unless `allow_prior_outcome`.
+        follow_up_days: Longest follow-up; None means to the end of observation.
+        where: Conditions on the frame's columns.
+    """
+
+    table: str = ""
+    groups: dict[str, EventDefinition] = field(default_factory=dict)
+    washout_days: int = 0
+    outcome: EventDefinition | None = None
+    allow_prior_outcome: bool = False
+    follow_up_days: int | None = None
+    covariates: tuple[Covariate, ...] = ()
+    where: tuple[Condition, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Dictionary:
+    """Columns of a frame at one holder, or agreed over all holders: name to variable, in column order."""
+
+    variables: Mapping[str, Variable]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AccessRequest:
+    """On whose behalf, for what, a permitted view is asked for.
+
+    Args:
+        permit_token: The permit as VC-JWT.
+        user: Account identifier of the person who asks.
+        purpose: Purpose code that the person states.
+        environment: DID of the coordinator that asks; must be the permit's.
+        method: Analysis method to be run, ``""`` when only the dictionary is read.
+        frame: What is read.
+    """
+
+    permit_token: str
+    user: str
+    purpose: str
+    environment: str
+    frame: StudyFrame
+    method: str = ""

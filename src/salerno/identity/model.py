@@ -1,0 +1,84 @@
+"""Who takes part: nodes with a DID, and persons with an account at a node."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+
+class ParticipantRole(StrEnum):
+    """What a node is in the data space."""
+
+    HOLDER = "holder"
+    ACCESS_BODY = "access-body"
+    HUB = "hub"
+    SPE = "spe"
+
+
+class PersonRole(StrEnum):
+    """What a person may do at a node; an account can have several."""
+
+    RESEARCHER = "researcher"
+    OFFICER = "officer"
+    STEWARD = "steward"
+    OPERATOR = "operator"
+    CITIZEN = "citizen"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Participant:
+    """A node that this node has admitted.
+
+    Args:
+        did: did:web identifier; its document gives the keys.
+        role: What it is in the data space.
+        name: Name for people.
+        country: ISO 3166-1 code, or EU.
+        url: Base address of its node, without a slash at the end.
+        access_body: DID of the access body in charge of it; empty for all but holders.
+    """
+
+    did: str
+    role: ParticipantRole
+    name: str
+    country: str
+    url: str
+    access_body: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Account:
+    """A person's log-in at one node.
+
+    Args:
+        id: Identifier that other nodes see: the node's DID, ``#``, the log-in name.
+        login: Log-in name at this node.
+        name: Name for people.
+        roles: What the person may do here.
+        person: The natural person's identifier at the holders, for citizens only; never shown or logged.
+        created_at: When the account was made.
+    """
+
+    id: str
+    login: str
+    name: str
+    roles: tuple[PersonRole, ...]
+    created_at: datetime
+    person: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Credential:
+    """A verified credential: who says what about whom, for how long (VC Data Model 2.0 as JWT)."""
+
+    id: str
+    issuer: str
+    subject: str
+    types: tuple[str, ...]
+    claims: dict[str, Any]
+    issued_at: datetime
+    valid_from: datetime
+    valid_until: datetime
+    token: str

@@ -1,0 +1,44 @@
+"""Time as the law and the logs need it: UTC instants, calendar months, one clock to inject."""
+
+from __future__ import annotations
+
+import calendar
+from datetime import UTC, date, datetime
+from typing import Protocol
+
+
+class Clock(Protocol):
+    """Where services get the time from, so that tests can set it."""
+
+    def now(self) -> datetime:
+        """The present instant, timezone-aware, in UTC."""
+        ...
+
+
+def to_text(instant: datetime) -> str:
+    """An instant as ISO 8601 in UTC with microseconds and ``Z``; texts sort as the instants do.
+
+    Raises:
+        ValueError: The instant has no time zone.
+    """
+    if instant.tzinfo is None:
+        raise ValueError("an instant needs a time zone")
+    return instant.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+
+def from_text(text: str) -> datetime:
+    """The instant that `to_text` wrote, or any ISO 8601 instant with an offset."""
+    instant = datetime.fromisoformat(text)
+    if instant.tzinfo is None:
+        raise ValueError(f"an instant needs a time zone: {text!r}")
+    return instant.astimezone(UTC)
+
+
+def add_months(day: date, months: int) -> date:
+    """The same day of the month, `months` later; the last day where that month is shorter.
+
+    Legal periods in months end so (Regulation (EEC, Euratom) No 1182/71, Art. 3(2)(c)).
+    """
+    index = day.year * 12 + day.month - 1 + months
+    year, month = divmod(index, 12)
+    return date(year, month + 1, min(day.day, calendar.monthrange(year, month + 1)[1]))

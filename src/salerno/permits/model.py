@@ -1,0 +1,256 @@
+"""Applications (Art. 67), assessments, data permits (Art. 68) and opt-outs (Art. 71) as values."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import date, datetime
+from enum import StrEnum
+from typing import Literal
+
+from salerno.kernel.codes import Purpose
+
+Operator = Literal["==", "!=", "<", "<=", ">", ">=", "in"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Condition:
+    """One row condition; a list of them holds when all hold. `value` is a list for ``in``."""
+
+    column: str
+    operator: Operator
+    value: str | int | float | bool | list[str] | list[int]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DataScope:
+    """What is asked for, or permitted, of one data set (Art. 67(2)(d), 68(10)(a)).
+
+    Args:
+        dataset: IRI of the data set.
+        holder: DID of its holder.
+        country: Country of the access body in charge.
+        tables: Column names by table; a column that is not named is not permitted.
+        rows: Conditions by table that every permitted row meets.
+        covers_from, covers_to: Dates of records, inclusive; None means no bound.
+    """
+
+    dataset: str
+    holder: str
+    country: str
+    tables: dict[str, tuple[str, ...]]
+    rows: dict[str, tuple[Condition, ...]] = field(default_factory=dict)
+    covers_from: date | None = None
+    covers_to: date | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NamedPerson:
+    """A person who gets access (Art. 67(2)(a), 68(10)(d)); `id` is the account's identifier."""
+
+    id: str
+    name: str
+    function: str = ""
+    principal_investigator: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DataAccessApplication:
+    """One application for several countries, with the fields of Art. 67(2).
+
+    The letters in the comments are those of Art. 67(2).
+    """
+
+    title: str
+    applicant: str  # (a) natural or legal person
+    contact_email: str
+    persons: tuple[NamedPerson, ...]  # (a) who gets access
+    purpose: Purpose  # (b)
+    intended_use: str  # (c)
+    expected_benefit: str  # (c)
+    data: tuple[DataScope, ...]  # (d)
+    pseudonymised: bool  # (e) pseudonymised data asked for; False means anonymised answers only
+    why_not_anonymised: str = ""  # (e)
+    own_datasets: str = ""  # (f)
+    safeguards: str = ""  # (g)
+    period_months: int = 12  # (h)
+    methods: tuple[str, ...] = ()  # (i) analysis methods; empty means all that the environment offers
+    tools: str = ""  # (i)
+    ethics_assessment: str = ""  # (j)
+    opt_out_exception: str = ""  # (k)
+    gdpr_basis: str = ""  # Art. 67(4), when pseudonymised
+    lay_summary: str = ""
+    is_public_body: bool = False
+
+
+class ApplicationState(StrEnum):
+    """Statuses of TEHDAS2 D6.4, per country."""
+
+    DRAFT = "draft"
+    SUBMITTED = "submitted"
+    PROCESSING = "processing"
+    AWAITING_INFORMATION = "awaiting-information"
+    GRANTED = "granted"
+    REFUSED = "refused"
+    WITHDRAWN = "withdrawn"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Case:
+    """An application as one node holds it.
+
+    At the hub: the whole, with one row per country in `countries`. At an access body: its own part.
+
+    Args:
+        id: Identifier, the same at the hub and at each access body.
+        applicant_id: Account identifier of the person who filed it.
+        state: State at this node; at the hub the least advanced of its countries.
+        countries: State by country code (hub), or only the own country (access body).
+        permit_ids: Permit by country, once granted.
+        reasons: Justification by country, once refused, or the question asked back.
+        due: Decision due date by country (Art. 68(4)), None before submission.
+    """
+
+    id: str
+    application: DataAccessApplication
+    applicant_id: str
+    state: ApplicationState
+    countries: dict[str, ApplicationState]
+    created_at: datetime
+    submitted_at: datetime | None = None
+    permit_ids: dict[str, str] = field(default_factory=dict)
+    reasons: dict[str, str] = field(default_factory=dict)
+    due: dict[str, date] = field(default_factory=dict)
+    version: int = 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Criterion:
+    """One criterion of Art. 68(1)(a)-(h), with the assessor's answer."""
+
+    letter: str
+    met: bool
+    remark: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Assessment:
+    """The structured assessment of Art. 68(1) that a decision stands on."""
+
+    assessor: str
+    criteria: tuple[Criterion, ...]
+    risks: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DisclosurePolicy:
+    """How small what leaves a holder may be; a holder's own policy, tightened by the permit's.
+
+    Args:
+        min_cell: Smallest number of persons behind a published figure.
+        min_holders: Fewest holders in a pooled answer.
+        max_parameter_ratio: Most model parameters per observation.
+        min_degrees_of_freedom: Fewest residual degrees of freedom of a model.
+        max_rounds: Most rounds of one question.
+        shared_risk_sets: Whether the coordinator may see pooled risk-set sums per event time.
+        masks: Whether sums must be masked.
+    """
+
+    min_cell: int = 10
+    min_holders: int = 1
+    max_parameter_ratio: float = 0.33
+    min_degrees_of_freedom: int = 10
+    max_rounds: int = 25
+    shared_risk_sets: bool = True
+    masks: bool = True
+
+    def stricter(self, other: DisclosurePolicy) -> DisclosurePolicy:
+        """The policy that satisfies both."""
+        return DisclosurePolicy(
+            min_cell=max(self.min_cell, other.min_cell),
+            min_holders=max(self.min_holders, other.min_holders),
+            max_parameter_ratio=min(self.max_parameter_ratio, other.max_parameter_ratio),
+            min_degrees_of_freedom=max(self.min_degrees_of_freedom, other.min_degrees_of_freedom),
+            max_rounds=min(self.max_rounds, other.max_rounds),
+            shared_risk_sets=self.shared_risk_sets and other.shared_risk_sets,
+            masks=self.masks or other.masks,
+        )
+
+
+class PermitState(StrEnum):
+    """State of a data permit."""
+
+    GRANTED = "granted"
+    REVOKED = "revoked"
+    EXPIRED = "expired"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DataPermit:
+    """A data permit with the fields of Art. 68(10); crosses nodes as a VC-JWT with an ODRL policy.
+
+    Args:
+        id: IRI (``urn:salerno:permit:…``).
+        application_id: The case that it decides.
+        issuer: DID of the access body.
+        country: Its country.
+        approved_at: When it was issued; opt-outs before this instant bind it (Art. 71).
+        valid_from, valid_until: Period in which runs may start and go on.
+        data: (a) what is permitted, per data set.
+        pseudonymised: (a) pseudonymised rather than anonymised data is processed.
+        purpose, purpose_detail: (b).
+        opt_out_exception: (c) reason when opted-out persons are included; empty otherwise.
+        persons: (d).
+        environment: (f) DID of the secure processing environment that coordinates, i.e. the hub.
+        methods: (f) permitted analysis methods; empty means all.
+        fee_cents: (g).
+        conditions: (h) further conditions in words.
+        policy: Disclosure policy that answers must meet.
+    """
+
+    id: str
+    application_id: str
+    issuer: str
+    country: str
+    applicant: str
+    approved_at: datetime
+    valid_from: datetime
+    valid_until: datetime
+    data: tuple[DataScope, ...]
+    pseudonymised: bool
+    purpose: Purpose
+    purpose_detail: str
+    persons: tuple[NamedPerson, ...]
+    environment: str
+    methods: tuple[str, ...] = ()
+    opt_out_exception: str = ""
+    fee_cents: int = 0
+    conditions: str = ""
+    policy: DisclosurePolicy = field(default_factory=DisclosurePolicy)
+    version: int = 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IssuedPermit:
+    """A permit with its credential and present state, as a node stores it."""
+
+    permit: DataPermit
+    token: str
+    state: PermitState
+    revoked_at: datetime | None = None
+    revocation_reason: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OptOut:
+    """One period in which a natural person had opted out of secondary use (Art. 71).
+
+    Args:
+        person: At the access body: the person's identifier. At a holder: the keyed token that only
+            this holder can match with its own persons.
+        since: When the opt-out took effect.
+        until: When it was reversed; None while it stands.
+    """
+
+    person: str
+    since: datetime
+    until: datetime | None = None
