@@ -18,7 +18,7 @@ class Condition:
 
     column: str
     operator: Operator
-    value: str | int | float | bool | list[str] | list[int]
+    value: str | int | float | bool | list[str | int]  # one array type only: JSON readers cannot tell two apart
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,7 +107,13 @@ class Case:
         countries: State by country code (hub), or only the own country (access body).
         permit_ids: Permit by country, once granted.
         reasons: Justification by country, once refused, or the question asked back.
-        due: Decision due date by country (Art. 68(4)), None before submission.
+        due: Decision due date by country (Art. 68(4)); while information is awaited, the applicant's last
+            day to complete the application. No entry before submission and after a decision.
+        decided_at: When each country decided.
+        status_versions: Number of the last status change by country, counted by its access body; an
+            older report never overwrites a newer one.
+        forwarded_by: At an access body: DID of the hub that sent it. Empty at the hub.
+        version: Number of the last change of the application by its applicant.
     """
 
     id: str
@@ -121,6 +127,30 @@ class Case:
     reasons: dict[str, str] = field(default_factory=dict)
     due: dict[str, date] = field(default_factory=dict)
     version: int = 1
+    decided_at: dict[str, datetime] = field(default_factory=dict)
+    status_versions: dict[str, int] = field(default_factory=dict)
+    forwarded_by: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CasePart:
+    """What the hub sends to one access body: an application's part for its country, or its withdrawal.
+
+    Args:
+        case_id: Identifier of the case, the same at all nodes.
+        version: Version of the application at the hub; a part that is not newer changes nothing.
+        country: Country of the access body that it is meant for.
+        application: The application with the data sets of that country alone.
+        withdrawn: The applicant has withdrawn it.
+    """
+
+    case_id: str
+    version: int
+    country: str
+    application: DataAccessApplication
+    applicant_id: str
+    submitted_at: datetime
+    withdrawn: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -241,6 +271,66 @@ class IssuedPermit:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class StatusReport:
+    """What an access body tells the hub about a case after each change.
+
+    Args:
+        version: Number of the change, counted by the access body from 1.
+        reason: Question asked back, justification of a refusal, or reason of a revocation.
+        due: See `Case.due`.
+        token: The permit's credential, once granted.
+        permit_state: State of the permit, once granted.
+    """
+
+    case_id: str
+    country: str
+    version: int
+    state: ApplicationState
+    reason: str = ""
+    due: date | None = None
+    token: str = ""
+    permit_state: PermitState | None = None
+    decided_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Decision:
+    """What an access body decided on a case, on which assessment and which version of the application."""
+
+    case_id: str
+    state: ApplicationState
+    officer: str
+    assessment: Assessment
+    decided_at: datetime
+    application_version: int
+    reason: str = ""
+    permit_id: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RegisterEntry:
+    """One line of the public register (Art. 57(1)(j)); says nothing about any person.
+
+    Args:
+        decision: ``pending``, ``granted``, ``refused``, ``withdrawn`` or ``revoked``, by country.
+        reason: Justification of a refusal or revocation, by country.
+    """
+
+    case_id: str
+    applicant: str
+    title: str
+    lay_summary: str
+    purpose: Purpose
+    datasets: tuple[str, ...]
+    received_at: datetime
+    decision: dict[str, str]
+    reason: dict[str, str] = field(default_factory=dict)
+    decided_at: dict[str, datetime] = field(default_factory=dict)
+    permit_ids: dict[str, str] = field(default_factory=dict)
+    valid_until: dict[str, datetime] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class OptOut:
     """One period in which a natural person had opted out of secondary use (Art. 71).
 
@@ -249,8 +339,29 @@ class OptOut:
             this holder can match with its own persons.
         since: When the opt-out took effect.
         until: When it was reversed; None while it stands.
+        receipt: Index of the audit entry that proves the opt-out; None at a holder.
+        reversal_receipt: Index of the audit entry that proves the reversal.
     """
 
     person: str
     since: datetime
     until: datetime | None = None
+    receipt: int | None = None
+    reversal_receipt: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OptOutList:
+    """All opt-outs as one holder may know them (Art. 71).
+
+    Args:
+        salt_hex: This holder's salt; another holder's tokens cannot be matched with it.
+        entries: Every period, reversed ones too, with `OptOut.person` as token.
+        as_of: Instant of the list, by the access body's clock. It is complete for every permit that
+            was approved up to then: a later opt-out does not bind that permit, a later reversal
+            does not free it.
+    """
+
+    salt_hex: str
+    entries: tuple[OptOut, ...]
+    as_of: datetime
