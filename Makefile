@@ -1,0 +1,71 @@
+# make demo     the whole story on this machine: a data space of six nodes and one question to all of them
+# make test     all tests, with coverage
+# make check    style, types, floors and rooms
+# make bench    the benchmarks, as ratios
+# make docs     the documentation site, in site/
+# make lock     compile the pinned requirements again
+# Needs nothing but Python >= 3.11 and make; everything else goes into .venv.
+
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+ARGS   ?=
+PYTEST_WORKERS ?= 2
+LOCK   := --quiet --universal --generate-hashes --no-header
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test check bench docs lock clean
+
+help:
+	@sed -n 's/^# \{0,1\}//;1,/^$$/p' Makefile | sed '/^$$/,$$d'
+
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+	  || { echo "Salerno needs Python 3.11 or newer; say which one with: make PYTHON=python3.12 $(MAKECMDGOALS)" >&2; exit 1; }
+	@$(PYTHON) -m venv $(VENV) \
+	  || { echo "Python's venv module is missing; on Debian and Ubuntu install python3-venv." >&2; rm -rf $(VENV); exit 1; }
+
+# The stamps keep the second run fast. Installing the development requirements covers the others.
+$(VENV)/.runtime: requirements.txt pyproject.toml | $(BIN)/python
+	@if [ -e $(VENV)/.development ] && ! [ requirements.txt -nt $(VENV)/.development ]; then :; else \
+	  echo "Installing the pinned requirements into $(VENV) ..."; \
+	  $(BIN)/python -m pip install --quiet --require-hashes -r requirements.txt; fi
+	@$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --editable .
+	@touch $@
+
+$(VENV)/.development: requirements-dev.txt pyproject.toml | $(BIN)/python
+	@echo "Installing the pinned development requirements into $(VENV) ..."
+	@$(BIN)/python -m pip install --quiet --require-hashes -r requirements-dev.txt
+	@$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --editable .
+	@touch $@ $(VENV)/.runtime
+
+demo: $(VENV)/.runtime
+	@$(BIN)/salerno demo $(ARGS)
+
+test: $(VENV)/.development
+	@rm -f .coverage .coverage.*
+	$(BIN)/python -m pytest -n $(PYTEST_WORKERS) --dist loadgroup --cov --cov-config=pyproject.toml --cov-report=term $(ARGS)
+
+check: $(VENV)/.development
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	.ci/registry-hosts
+
+bench: $(VENV)/.development
+	@set -e; for file in benchmarks/[a-z]*.py; do echo "== $$file"; $(BIN)/python "$$file"; done
+
+docs: $(VENV)/.development
+	$(BIN)/mkdocs build --strict --quiet
+	@echo "The site is in site/index.html"
+
+lock: | $(BIN)/python
+	@$(BIN)/python -m pip install --quiet "$$($(BIN)/python -c 'import tomllib; print(tomllib.load(open("pyproject.toml", "rb"))["dependency-groups"]["lock"][0])')"
+	@# One set of versions for both: what runs in tests is what runs in the demo.
+	$(BIN)/uv pip compile $(LOCK) --group build --group dev pyproject.toml --output-file requirements-dev.txt $(ARGS)
+	$(BIN)/uv pip compile $(LOCK) --group build --constraint requirements-dev.txt pyproject.toml --output-file requirements.txt $(ARGS)
+
+clean:
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .coverage .coverage.* htmlcov dist site
