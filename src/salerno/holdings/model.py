@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import date, datetime
 from typing import Literal
 
-from salerno.catalogue.model import Variable
+from salerno.catalogue.model import TableDescription, Variable
 from salerno.permits.model import Condition, DisclosurePolicy
 
 SourceKind = Literal["omop", "tables"]
@@ -24,6 +24,9 @@ class Holding:
         kind: ``omop`` (an OMOP CDM) or ``tables`` (any other tables).
         person_column: For plain tables, the column that names the person; empty when each row is one person.
         policy: The holder's own disclosure policy.
+        personal: For plain tables, False when no row is about an identifiable natural person, so that
+            opt-outs do not apply (Art. 71).
+        date_column: For plain tables, the column with the date of the record, to which a permit's dates apply.
     """
 
     id: str
@@ -35,6 +38,8 @@ class Holding:
     person_column: str = ""
     description: str = ""
     policy: DisclosurePolicy = field(default_factory=DisclosurePolicy)
+    personal: bool = True
+    date_column: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,7 +60,15 @@ class EventDefinition:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Covariate:
-    """Whether a person had an event in a time before the index date: 1 or 0."""
+    """Whether a person had an event in a time before the index date: 1 or 0.
+
+    The day of the index event itself does not count, as nobody can tell what came first on it.
+
+    Args:
+        name: Column of the frame.
+        event: What counts.
+        days_before: How many days before the index date to look; None means ever.
+    """
 
     name: str
     event: EventDefinition
@@ -70,6 +83,11 @@ class StudyFrame:
     For OMOP the frame has the columns ``group``, ``time`` (days from index to outcome or censoring),
     ``status`` (1 outcome, 0 censored), ``age`` (years at index), ``sex`` (``F``, ``M``, ``U``), ``index_year``
     and one 0/1 column per covariate.
+
+    Days are whole: an outcome counts when it is on a later day than the index event. An outcome on the
+    index day counts as prior, since nobody can tell what came first. So `time` is at least 1: a person
+    without one full day of follow-up is left out. A person whose first events of two groups are on the
+    same day is left out too.
 
     Args:
         table: Plain table; empty means the holding's only one.
@@ -109,6 +127,9 @@ class AccessRequest:
         environment: DID of the coordinator that asks; must be the permit's.
         method: Analysis method to be run, ``""`` when only the dictionary is read.
         frame: What is read.
+        dataset: IRI of the data set; empty means the only one of this holder that the permit names.
+        columns: Columns of a plain table that the question names, when the caller knows them; each must
+            be permitted.
     """
 
     permit_token: str
@@ -117,3 +138,35 @@ class AccessRequest:
     environment: str
     frame: StudyFrame
     method: str = ""
+    dataset: str = ""
+    columns: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AttritionStep:
+    """How many persons a step of a study frame left; None when the number is below the threshold."""
+
+    step: str
+    persons: int | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Measured:
+    """What a description says about a holding's data, computed from them; small counts are left out.
+
+    Args:
+        tables: Variable dictionary.
+        n_records: Rows of all tables about persons.
+        n_persons: Persons.
+        min_age, max_age: Youngest and oldest age today in years, to multiples of five, of groups that are
+            large enough.
+        covers_from, covers_to: First and last month with enough records, as the month's first day.
+    """
+
+    tables: tuple[TableDescription, ...]
+    n_records: int | None
+    n_persons: int | None
+    min_age: int | None = None
+    max_age: int | None = None
+    covers_from: date | None = None
+    covers_to: date | None = None
