@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 import ibis
 import pyarrow as pa
@@ -154,7 +154,12 @@ class Share:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ShareHeader:
-    """What a holder signs about its share: where it belongs, its layout and the hash of its words."""
+    """What a holder signs about its share: where it belongs, its layout and the hash of its words.
+
+    Args:
+        scope: Digest of the agreed scope.
+        refusal: Problem JSON when the holder refuses; the share then has no words.
+    """
 
     question_id: str
     run: int
@@ -163,6 +168,63 @@ class ShareHeader:
     holders: tuple[str, ...]
     arrays: tuple[ArraySpec, ...]
     words_sha256: str
+    refusal: dict[str, Any] | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Opened:
+    """A holder's signed reply to a `RunOpening`: what it would compute on, or why it refuses.
+
+    Args:
+        opening: SHA-256 of the opening's JWS that it replies to.
+        dictionary: Columns of its frame; None when it refuses.
+        policy: Stricter of its own policy and the permit's.
+        permit: Identifier of the permit that it used.
+        refusal: Problem JSON when it refuses.
+    """
+
+    question_id: str
+    run: int
+    holder: str
+    opening: str
+    dictionary: Dictionary | None = None
+    policy: DisclosurePolicy = field(default_factory=DisclosurePolicy)
+    permit: str = ""
+    refusal: dict[str, Any] | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RoundCall:
+    """What the coordinator signs when it asks for a round.
+
+    Args:
+        scope: Digest of the agreed scope.
+        previous: SHA-256 of each share's header of the round before, in the order of the scope's holders;
+            empty in round 1.
+    """
+
+    question_id: str
+    run: int
+    round: int
+    scope: str
+    previous: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Work:
+    """One thing that the coordinator wants of a holder.
+
+    Args:
+        kind: ``opening`` or ``round``.
+        token: Compact JWS by the coordinator over a `RunOpening` or a `RoundCall`.
+        scope: In round 1, what all agree on.
+        previous: After round 1, every holder's share of the round before, in the order of the scope's holders.
+    """
+
+    kind: str
+    token: str
+    scope: Scope | None = None
+    previous: tuple[Share, ...] = ()
 
 
 class QuestionState(StrEnum):
@@ -191,8 +253,28 @@ class Answer:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class StudyOptions:
+    """How a study goes on when a holder is missing.
+
+    Args:
+        min_holders: Fewest holders to go on with when one is lost; None means that all must answer.
+        on_refusal: ``fail``, or ``leave-out`` to go on without a holder that refuses at the opening.
+        datasets: Data set to read by holder DID, where the permits cover several of one holder.
+    """
+
+    min_holders: int | None = None
+    on_refusal: Literal["fail", "leave-out"] = "fail"
+    datasets: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Study:
-    """Questions that share permits, data sets and a frame."""
+    """Questions that share permits, data sets and a frame.
+
+    Args:
+        permits: Identifiers of the permits.
+        datasets: Data set that is read, by holder DID.
+    """
 
     id: str
     title: str
@@ -201,6 +283,8 @@ class Study:
     permits: tuple[str, ...]
     frame: StudyFrame
     created_at: datetime
+    options: StudyOptions = field(default_factory=StudyOptions)
+    datasets: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -220,5 +304,3 @@ class AskedQuestion:
     answer: dict[str, Any] | None = None
     error: dict[str, Any] | None = None
     progress: str = ""
-
-
