@@ -1,0 +1,72 @@
+// Comforts on top of pages that work without: nothing here is needed to use the portal.
+"use strict";
+(() => {
+  // After a form came back with errors, the summary gets the focus so that it is read first.
+  const summary = document.getElementById("error-summary");
+  if (summary) summary.focus();
+
+  // <div data-refresh="/address"> is fetched again until its content no longer has data-busy.
+  const refresh = async (area) => {
+    try {
+      const answer = await fetch(area.dataset.refresh, { headers: { Accept: "text/html" }, credentials: "same-origin" });
+      if (answer.ok && !answer.redirected) {
+        const html = await answer.text();
+        if (html !== area.dataset.last) {
+          area.dataset.last = html;
+          area.replaceChildren(...new DOMParser().parseFromString(html, "text/html").body.childNodes);
+        }
+        if (!area.querySelector("[data-busy]")) {
+          if (area.dataset.then) location.assign(area.dataset.then);
+          return;
+        }
+      }
+    } catch { /* The node may be restarting: the next try finds out. */ }
+    setTimeout(refresh, 1500, area);
+  };
+  for (const area of document.querySelectorAll("[data-refresh]")) setTimeout(refresh, 800, area);
+
+  // <fieldset data-all> gets a button that ticks or clears every box in it.
+  for (const set of document.querySelectorAll("fieldset[data-all]")) {
+    const boxes = () => [...set.querySelectorAll("input[type=checkbox]")];
+    const button = document.createElement("button");
+    button.type = "button";
+    button.className = "plain";
+    const name = () => { button.textContent = boxes().every((b) => b.checked) ? "Clear all" : "Select all"; };
+    button.addEventListener("click", () => {
+      const on = !boxes().every((b) => b.checked);
+      for (const b of boxes()) b.checked = on;
+      name();
+    });
+    set.addEventListener("change", name);
+    name();
+    set.querySelector("legend").after(button);
+  }
+
+  // <textarea data-json> tells at once when what stands in it is not JSON.
+  for (const box of document.querySelectorAll("textarea[data-json]")) {
+    const check = () => {
+      let message = "";
+      try { if (box.value.trim()) JSON.parse(box.value); } catch (error) { message = `This is not JSON: ${error.message}`; }
+      box.setCustomValidity(message);
+    };
+    box.addEventListener("input", check);
+    check();
+  }
+
+  // A form is sent once: a second press while the first is under way does nothing.
+  document.addEventListener("submit", (event) => {
+    const form = event.target;
+    if (form.method !== "post") return;
+    if (form.dataset.sent) event.preventDefault();
+    form.dataset.sent = "yes";
+    setTimeout(() => delete form.dataset.sent, 5000);
+  });
+
+  // Words typed into a form are not lost by a wrong click.
+  for (const form of document.querySelectorAll("form[data-keep]")) {
+    let changed = false;
+    form.addEventListener("input", () => { changed = true; });
+    form.addEventListener("submit", () => { changed = false; });
+    addEventListener("beforeunload", (event) => { if (changed) event.preventDefault(); });
+  }
+})();
