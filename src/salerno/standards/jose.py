@@ -1,0 +1,146 @@
+"""JSON Web Signatures in compact form (RFC 7515), with two algorithms and no way around them."""
+
+from __future__ import annotations
+
+import binascii
+from base64 import urlsafe_b64decode
+from collections.abc import Mapping
+from typing import Any
+
+from joserfc import jws
+from joserfc.errors import JoseError
+from joserfc.jwk import ECKey, OKPKey
+
+from salerno.kernel.errors import Invalid, Refused
+from salerno.kernel.values import from_json
+
+ALGORITHMS: Mapping[str, tuple[str, str]] = {"EdDSA": ("OKP", "Ed25519"), "ES256": ("EC", "P-256")}
+"""Allowed algorithms with the only kind of key (kty, crv) that each may be used with."""
+
+MAX_TOKEN_BYTES = 4 * 1024 * 1024
+
+
+class _Registry(jws.JWSRegistry):
+    """The two algorithms; `joserfc` would warn at each use that ``EdDSA`` has a newer name (RFC 9864).
+
+    The older name stays, since the data-space protocols and wallets speak it.
+    """
+
+    max_header_length = 4096
+    max_payload_length = MAX_TOKEN_BYTES
+
+    def get_alg(self, name: str) -> Any:
+        if name not in ALGORITHMS:
+            raise JoseError(f"algorithm {name!r} is not allowed")
+        return self.algorithms[name]
+
+
+_REGISTRY = _Registry(algorithms=list(ALGORITHMS), strict_check_header=False)
+
+
+def sign_compact(payload: bytes, key: Mapping[str, Any], kid: str, typ: str, alg: str = "EdDSA") -> str:
+    """Sign bytes.
+
+    Args:
+        payload: What to sign.
+        key: Private key as JWK.
+        kid: Name under which the receiver finds the public key, e.g. ``did:web:example.org#key``.
+        typ: What the token is, e.g. ``vc+jwt``; the receiver insists on it (RFC 8725 section 3.11).
+        alg: ``EdDSA`` or ``ES256``, fitting the key.
+
+    Raises:
+        Invalid: Algorithm and key do not fit, or the payload is larger than tokens may be.
+    """
+    _check_fit(alg, key)
+    try:
+        return jws.serialize_compact(
+            {"alg": alg, "kid": kid, "typ": typ}, payload, _load(key), registry=_REGISTRY
+        )
+    except JoseError as error:
+        raise Invalid("token-not-signed", f"The token cannot be signed: {error}") from error
+
+
+def verify_compact(token: str, keys: Mapping[str, Mapping[str, Any]], *, typ: str) -> bytes:
+    """Check a signature.
+
+    The header chooses among the given keys by `kid` and nothing else: keys inside the token, or addresses
+    of keys, are refused, and the algorithm must be the one that fits the key.
+
+    Args:
+        token: Compact form.
+        keys: Public keys as JWK by the exact `kid` that may name them.
+        typ: What the token must be; upper and lower case are alike, ``application/`` may stand before it.
+
+    Returns:
+        The payload.
+
+    Raises:
+        Invalid: It is no token (``token-malformed``).
+        Refused: ``token-type``, ``token-algorithm``, ``token-key`` or ``token-signature``.
+    """
+    header = read_header(token)
+    if _media_type(header.get("typ")) != _media_type(typ):
+        raise Refused("token-type", f"The token is not of type {typ}", rule="RFC 8725 section 3.11")
+    if set(header) & {"jwk", "jku", "x5u", "x5c", "crit", "b64"}:
+        raise Refused("token-key", "The token brings its own key or extensions", rule="RFC 8725 section 3.10")
+    key = keys.get(str(header.get("kid", "")))
+    if key is None:
+        raise Refused("token-key", "The token names a key that its sender does not publish")
+    alg = str(header.get("alg"))
+    if alg not in ALGORITHMS or (key.get("kty"), key.get("crv")) != ALGORITHMS[alg]:
+        raise Refused(
+            "token-algorithm",
+            "The token's algorithm is not allowed or does not fit its key",
+            rule="RFC 8725 section 3.1",
+        )
+    try:
+        return jws.deserialize_compact(token, _load(key), registry=_REGISTRY).payload
+    except (JoseError, ValueError) as error:
+        raise Refused("token-signature", "The token's signature is wrong") from error
+
+
+def read_header(token: str) -> dict[str, Any]:
+    """The token's header, NOT verified.
+
+    Raises:
+        Invalid: It is no token.
+    """
+    return _read_part(token, 0)
+
+
+def read_claims(token: str) -> dict[str, Any]:
+    """The token's JSON payload, NOT verified: good for finding out whose key to look up, for nothing else.
+
+    Raises:
+        Invalid: It is no token.
+    """
+    return _read_part(token, 1)
+
+
+def _read_part(token: str, number: int) -> dict[str, Any]:
+    parts = token.split(".")
+    try:
+        if len(parts) != 3 or len(token) > MAX_TOKEN_BYTES:
+            raise ValueError("not three parts, or too long")
+        text = parts[number]
+        data = urlsafe_b64decode(text.encode("ascii") + b"=" * (-len(text) % 4))
+        return from_json(data, dict[str, Any], what="the token")
+    except (ValueError, binascii.Error, Invalid) as error:
+        raise Invalid("token-malformed", "The token is not a signed token in compact form") from error
+
+
+def _media_type(value: object) -> str:
+    return str(value).lower().removeprefix("application/") if isinstance(value, str) else ""
+
+
+def _check_fit(alg: str, key: Mapping[str, Any]) -> None:
+    if ALGORITHMS.get(alg) != (key.get("kty"), key.get("crv")):
+        raise Invalid("token-algorithm", f"Algorithm {alg} is not allowed or does not fit the key")
+
+
+def _load(key: Mapping[str, Any]) -> OKPKey | ECKey:
+    # Members such as `use`, `key_ops` or `alg` are left out: what a key may do is decided above.
+    kept: dict[str, str | list[str]] = {
+        k: str(v) for k, v in key.items() if k in ("kty", "crv", "x", "y", "d")
+    }
+    return OKPKey.import_key(kept) if kept.get("kty") == "OKP" else ECKey.import_key(kept)
