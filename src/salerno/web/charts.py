@@ -1,0 +1,352 @@
+"""Answers as charts: Vega-Lite as plain JSON, drawn to SVG on the server; a table always stands beside."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from salerno.web.tables import exp, matrix_of, min_cell_of, ratio_words, value_text
+
+Chart = dict[str, Any]
+
+PALETTE = ["#0b5cad", "#c8500a", "#00805a", "#a8447f", "#7a5c00", "#3a3a3a", "#5b8fd1", "#e08a4f"]
+"""Hues that people with any colour vision tell apart; all but the last two have 3:1 contrast on white."""
+
+DASHES = [[1, 0], [6, 3], [2, 2], [8, 3, 2, 3], [4, 2], [1, 3], [10, 4], [3, 1]]
+WIDTH = 620
+
+
+def answer_chart(answer: Mapping[str, Any]) -> Chart | None:
+    """A Vega-Lite chart of an answer; None for answers that a table shows better.
+
+    Args:
+        answer: The JSON of an answer.
+    """
+    make = MAKERS.get(str(answer.get("method")))
+    chart = make(answer.get("result") or {}, answer.get("question") or {}, answer) if make else None
+    return None if chart is None else {**FRAME, **chart}
+
+
+def to_svg(chart: Mapping[str, Any]) -> str:
+    """Draw a Vega-Lite chart as SVG, without network."""
+    import vl_convert  # takes most of a second to load, and few commands draw
+
+    return str(vl_convert.vegalite_to_svg(json.dumps(chart)))
+
+
+def describe_chart(answer: Mapping[str, Any]) -> str:
+    """What a chart shows, in a sentence for people who do not see it."""
+    chart = answer_chart(answer)
+    if chart is None:
+        return ""
+    title = chart["title"]
+    return f"{title['text'] if isinstance(title, dict) else title}. The table beside it has the same figures."
+
+
+FRAME: Chart = {
+    "$schema": "https://vega.github.io/schema/vega-lite/v5.json",
+    "background": "white",
+    "width": WIDTH,
+    "padding": 12,
+    "config": {
+        "font": "Arial, Helvetica, sans-serif",
+        "axis": {"labelFontSize": 13, "titleFontSize": 13, "titlePadding": 10, "gridColor": "#e3e8ef",
+                 "domainColor": "#6b7686", "tickColor": "#6b7686", "labelColor": "#1b2330",
+                 "titleColor": "#1b2330", "titleFontWeight": "normal", "labelLimit": 260},
+        "legend": {"labelFontSize": 13, "titleFontSize": 13, "orient": "top", "symbolSize": 160,
+                   "symbolStrokeWidth": 3, "labelLimit": 280, "titleFontWeight": "normal"},
+        "title": {"fontSize": 16, "anchor": "start", "offset": 14, "color": "#1b2330",
+                  "subtitleFontSize": 13, "subtitleColor": "#526070"},
+        "range": {"category": PALETTE},
+        "view": {"stroke": None},
+    },
+}  # fmt: skip
+
+Result = Mapping[str, Any]
+Maker = Callable[[Result, Result, Mapping[str, Any]], Chart | None]
+
+
+def _kaplan_meier(result: Result, question: Result, _answer: Mapping[str, Any]) -> Chart | None:
+    rows = []
+    names = []
+    for stratum in result.get("strata", []):
+        name = str(stratum.get("stratum", "") or "all")
+        names.append(name)
+        times, survival = stratum.get("time", []), stratum.get("survival", [])
+        lows = stratum.get("conf_low") or [None] * len(times)
+        highs = stratum.get("conf_high") or [None] * len(times)
+        points = list(zip(times, survival, lows, highs, strict=True))
+        if points and points[0][0] > 0:
+            points.insert(0, (0, 1.0, 1.0, 1.0))
+        for time, share, low, high in points:
+            if share is not None:
+                rows.append({"Group": name, "time": time, "survival": share, "low": low, "high": high})
+    if not rows:
+        return None
+    many = len(names) > 1
+    by = question.get("by")
+    x = {"field": "time", "type": "quantitative", "title": f"Time ({question.get('time', 'time')})",
+         "axis": {"grid": False}}  # fmt: skip
+    y = {"field": "survival", "type": "quantitative", "title": "Share without the event",
+         "scale": {"domain": [0, 1]}, "axis": {"format": "%"}}  # fmt: skip
+    colour = (
+        _colour("Group", str(by) if isinstance(by, str) else "Group", names)
+        if many
+        else {"value": PALETTE[0]}
+    )
+    line: Chart = {
+        "mark": {"type": "line", "interpolate": "step-after", "strokeWidth": 2.5},
+        "encoding": {"x": x, "y": y, "color": colour},
+    }
+    if many:
+        # Lines differ in dashes too, for print and for people who do not tell the colours apart.
+        line["encoding"]["strokeDash"] = {
+            "field": "Group", "type": "nominal", "title": colour["title"],
+            "scale": {"domain": names, "range": DASHES},
+        }  # fmt: skip
+    band: Chart = {
+        "transform": [{"filter": "isValid(datum.low) && isValid(datum.high)"}],
+        "mark": {"type": "area", "interpolate": "step-after", "opacity": 0.14},
+        "encoding": {
+            "x": x, "y": {**y, "field": "low"}, "y2": {"field": "high"},
+            "color": {**colour, "legend": None} if many else colour,
+        },
+    }  # fmt: skip
+    return {
+        "title": {"text": f"Share of persons without {question.get('event', 'the event')} over time",
+                  "subtitle": "Kaplan-Meier estimate with 95 % confidence band"},
+        "height": 360, "data": {"values": rows}, "layer": [band, line],
+    }  # fmt: skip
+
+
+def _forest(result: Result, question: Result, _answer: Mapping[str, Any]) -> Chart | None:
+    ratio = ratio_words(question)
+    rows: list[dict[str, Any]] = []
+    for term in result.get("terms", []):
+        values = [term.get("estimate"), term.get("conf_low"), term.get("conf_high")]
+        if term["term"] == "(Intercept)" or any(v is None for v in values):
+            continue
+        shown = [exp(v) for v in values] if ratio else values
+        if all(v is not None and abs(v) < 1e12 and (v > 1e-12 or not ratio) for v in shown):
+            rows.append({"Term": str(term["term"]), "value": shown[0], "low": shown[1], "high": shown[2]})
+    if not rows:
+        return None
+    neutral = 1 if ratio else 0
+    title = f"{ratio} (logarithmic scale)" if ratio else "Change of the outcome per unit"
+    # One factor of four decades of difference between terms would squeeze the others to points.
+    scale: Chart = {"type": "log", "nice": False} if ratio else {"zero": True}
+    if ratio:
+        low = min([r["low"] for r in rows] + [0.8])
+        high = max([r["high"] for r in rows] + [1.25])
+        scale["domain"] = [low / 1.1, high * 1.1]
+    x: Chart = {"field": "value", "type": "quantitative", "title": title, "scale": scale}
+    y: Chart = {"field": "Term", "type": "nominal", "sort": None, "title": None, "axis": {"grid": True}}
+    return {
+        "title": {"text": f"{ratio or 'Coefficient'} by term, with 95 % confidence interval",
+                  "subtitle": str(question.get("formula", ""))},
+        "height": {"step": 38}, "data": {"values": rows},
+        "layer": [
+            {"mark": {"type": "rule", "strokeDash": [5, 4], "color": "#526070"},
+             "encoding": {"x": {"datum": neutral, "scale": scale, "type": "quantitative"}}},
+            {"mark": {"type": "rule", "strokeWidth": 2.5, "color": PALETTE[0]},
+             "encoding": {"x": {**x, "field": "low"}, "x2": {"field": "high"}, "y": y}},
+            {"mark": {"type": "point", "filled": True, "size": 130, "opacity": 1, "color": PALETTE[0]},
+             "encoding": {"x": x, "y": y}},
+        ],
+    }  # fmt: skip
+
+
+def _crosstab(result: Result, question: Result, answer: Mapping[str, Any]) -> Chart | None:
+    rows, columns, counts = result.get("rows"), result.get("columns"), result.get("counts")
+    if not (isinstance(rows, list) and isinstance(columns, list) and isinstance(counts, list)):
+        return None
+    values = [
+        {"row": value_text(r), "column": value_text(c), "count": counts[i][j]}
+        for i, r in enumerate(rows)
+        for j, c in enumerate(columns)
+        if counts[i][j] is not None
+    ]
+    if not values:
+        return None
+    names = [value_text(c) for c in columns]
+    column = str(question.get("columns", "Column"))
+    return {
+        "title": _title(f"Persons by {question.get('rows', 'row')} and {column}", _flat(counts), answer),
+        "height": {"step": max(16, min(28, 90 // len(names)))}, "data": {"values": values},
+        "mark": {"type": "bar"},
+        "encoding": {
+            "y": {"field": "row", "type": "nominal", "sort": None, "title": str(question.get("rows", "Row")),
+                  "scale": {"paddingInner": 0.25}},
+            "yOffset": {"field": "column", "sort": names},
+            "x": {"field": "count", "type": "quantitative", "title": "Persons"},
+            "color": _colour("column", column, names),
+        },
+    }  # fmt: skip
+
+
+def _histogram(result: Result, question: Result, answer: Mapping[str, Any]) -> Chart | None:
+    edges, counts = result.get("edges"), result.get("counts")
+    if not isinstance(edges, list) or not isinstance(counts, list) or len(edges) != len(counts) + 1:
+        return None
+    values = [
+        {"from": edges[i], "to": edges[i + 1], "count": count}
+        for i, count in enumerate(counts)
+        if count is not None
+    ]
+    name = str(question.get("variable", "value"))
+    x = {"field": "from", "type": "quantitative", "bin": {"binned": True}, "title": name}
+    return {
+        "title": _title(f"Distribution of {name}", counts, answer),
+        "height": 300, "data": {"values": values},
+        "mark": {"type": "bar", "color": PALETTE[0], "stroke": "white"},
+        "encoding": {"x": x, "x2": {"field": "to"},
+                     "y": {"field": "count", "type": "quantitative", "title": "Persons"}},
+    }  # fmt: skip
+
+
+def _correlation(result: Result, _question: Result, _answer: Mapping[str, Any]) -> Chart | None:
+    found = matrix_of(result)
+    if found is None:
+        return None
+    _, names, matrix = found
+    values = [
+        {"a": str(a), "b": str(b), "r": matrix[i][j]}
+        for i, a in enumerate(names)
+        for j, b in enumerate(names)
+        if matrix[i][j] is not None
+    ]
+    x: Chart = {"field": "a", "type": "nominal", "sort": None, "title": None, "axis": {"labelAngle": -40}}
+    y: Chart = {"field": "b", "type": "nominal", "sort": None, "title": None}
+    fill = {"field": "r", "type": "quantitative", "title": "Correlation",
+            "scale": {"domain": [-1, 0, 1], "range": ["#c8500a", "#ffffff", "#0b5cad"]}}  # fmt: skip
+    text = {"condition": {"test": "abs(datum.r) > 0.6", "value": "white"}, "value": "#1b2330"}
+    return {
+        "title": {"text": "Correlation of each pair of variables"},
+        "width": {"step": 72}, "height": {"step": 44}, "data": {"values": values},
+        "layer": [
+            {"mark": {"type": "rect", "stroke": "#cfd6e0"}, "encoding": {"x": x, "y": y, "color": fill}},
+            {"mark": {"type": "text", "fontSize": 13},
+             "encoding": {"x": x, "y": y, "color": text, "text": {"field": "r", "format": ".2f"}}},
+        ],
+    }  # fmt: skip
+
+
+def _quantiles(result: Result, question: Result, _answer: Mapping[str, Any]) -> Chart | None:
+    pairs = zip(result.get("probabilities", []), result.get("values", []), strict=False)
+    values = [{"p": p, "value": v} for p, v in pairs if v is not None]
+    if not values:
+        return None
+    name = str(question.get("variable", "value"))
+    return {
+        "title": {"text": f"Quantiles of {name}"},
+        "height": 260, "data": {"values": values},
+        "mark": {"type": "line", "point": {"size": 110, "filled": True}, "color": PALETTE[0]},
+        "encoding": {
+            "x": {"field": "value", "type": "quantitative", "title": name, "scale": {"zero": False}},
+            "y": {"field": "p", "type": "quantitative", "title": "Share of persons at or below",
+                  "axis": {"format": "%"}, "scale": {"domain": [0, 1]}},
+            "order": {"field": "p"},
+        },
+    }  # fmt: skip
+
+
+def _count(result: Result, question: Result, answer: Mapping[str, Any]) -> Chart | None:
+    bars = bars_of(result)
+    if len(bars) < 2:
+        return None
+    by = question.get("by")
+    name = " and ".join(map(str, by)) if isinstance(by, list) else str(by or "group")
+    title = f"Persons by {name}"
+    return {
+        "title": _title(title, [v for _, v in bars], answer),
+        "height": {"step": 34},
+        "data": {"values": [{"level": k, "count": v} for k, v in bars if v is not None]},
+        "mark": {"type": "bar", "color": PALETTE[0], "height": {"band": 0.7}},
+        "encoding": {
+            "y": {"field": "level", "type": "nominal", "sort": None, "title": None},
+            "x": {"field": "count", "type": "quantitative", "title": "Persons"},
+        },
+    }  # fmt: skip
+
+
+def bars_of(result: Result) -> list[tuple[str, int | None]]:
+    """Level and count of a result that counts by level, whichever of its lists says so."""
+    for value in result.values():
+        if isinstance(value, list) and value and all(isinstance(v, Mapping) and "n" in v for v in value):
+            return [(_label(record), record["n"]) for record in value]
+    levels, counts = result.get("levels"), result.get("counts")
+    if isinstance(levels, list) and isinstance(counts, list) and len(levels) == len(counts):
+        return [(value_text(level), count) for level, count in zip(levels, counts, strict=True)]
+    return []
+
+
+def _label(record: Mapping[str, Any]) -> str:
+    if isinstance(record.get("levels"), list):
+        return ", ".join(value_text(v) for v in record["levels"])
+    named = [v for k, v in record.items() if isinstance(v, str) or k in ("level", "group")]
+    return ", ".join(value_text(v) for v in named) or "all"
+
+
+def _means(result: Result, question: Result, _answer: Mapping[str, Any]) -> Chart | None:
+    groups = [
+        g
+        for value in result.values()
+        if isinstance(value, list)
+        for g in value
+        if isinstance(g, Mapping) and None not in (g.get("mean", None), g.get("sd", None))
+    ]
+    if len(groups) < 2 or len({str(g.get("variable", "")) for g in groups}) > 1:
+        return None
+    values = [
+        {"level": _label(g), "mean": g["mean"], "low": g["mean"] - g["sd"], "high": g["mean"] + g["sd"]}
+        for g in groups
+    ]
+    y: Chart = {"field": "level", "type": "nominal", "sort": None, "title": None}
+    x: Chart = {
+        "type": "quantitative",
+        "title": str(question.get("variable", "Mean")),
+        "scale": {"zero": False},
+    }
+    return {
+        "title": {"text": "Mean by group", "subtitle": "The line goes one standard deviation to each side"},
+        "height": {"step": 42}, "data": {"values": values},
+        "layer": [
+            {"mark": {"type": "rule", "strokeWidth": 2.5, "color": PALETTE[0]},
+             "encoding": {"y": y, "x": {**x, "field": "low"}, "x2": {"field": "high"}}},
+            {"mark": {"type": "point", "filled": True, "size": 130, "opacity": 1, "color": PALETTE[0]},
+             "encoding": {"y": y, "x": {**x, "field": "mean"}}},
+        ],
+    }  # fmt: skip
+
+
+def _colour(field: str, title: str, names: Sequence[str]) -> Chart:
+    scale = {"domain": list(names), "range": PALETTE}
+    return {"field": field, "type": "nominal", "title": title, "scale": scale}
+
+
+def _title(text: str, counts: Sequence[Any], answer: Mapping[str, Any]) -> Chart:
+    if not any(count is None for count in counts):
+        return {"text": text}
+    return {
+        "text": text,
+        "subtitle": f"Without figures hidden to protect fewer than {min_cell_of(answer)} persons",
+    }
+
+
+def _flat(rows: Sequence[Sequence[Any]]) -> list[Any]:
+    return [value for row in rows for value in row]
+
+
+MAKERS: dict[str, Maker] = {
+    "kaplan_meier": _kaplan_meier,
+    "cox": _forest,
+    "glm": _forest,
+    "count": _count,
+    "crosstab": _crosstab,
+    "histogram": _histogram,
+    "correlation": _correlation,
+    "quantiles": _quantiles,
+    "describe": _means,
+    "t_test": _means,
+}
