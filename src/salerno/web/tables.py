@@ -358,6 +358,19 @@ def _lists(columns: dict[str, list[Any]], teller: Teller) -> list[Table]:
     return tables
 
 
+def _groups(result: dict[str, Any], teller: Teller) -> list[Table]:
+    """Counts by the levels of factors, a column for each factor."""
+    groups, by = result.get("groups"), result.get("by")
+    if not isinstance(groups, list) or not isinstance(by, list) or not by:
+        return []
+    result.pop("groups"), result.pop("by")
+    records = []
+    for group in groups:
+        levels = dict(zip(by, map(value_text, group["levels"]), strict=True))
+        records.append({**levels, **{k: v for k, v in group.items() if k != "levels"}})
+    return [_records(f"Persons by {' and '.join(by)}", records, teller)]
+
+
 def _records(title: str, records: Sequence[Mapping[str, Any]], teller: Teller) -> Table:
     names = list(
         dict.fromkeys(k for r in records for k, v in r.items() if not isinstance(v, (list, Mapping)))
