@@ -53,7 +53,7 @@ FRAME: Chart = {
         "font": "Arial, Helvetica, sans-serif",
         "axis": {"labelFontSize": 13, "titleFontSize": 13, "titlePadding": 10, "gridColor": "#e3e8ef",
                  "domainColor": "#6b7686", "tickColor": "#6b7686", "labelColor": "#1b2330",
-                 "titleColor": "#1b2330", "titleFontWeight": "normal", "labelLimit": 260},
+                 "titleColor": "#1b2330", "titleFontWeight": "normal", "labelLimit": 260, "tickCount": 8, "labelOverlap": True},
         "legend": {"labelFontSize": 13, "titleFontSize": 13, "orient": "top", "symbolSize": 160,
                    "symbolStrokeWidth": 3, "labelLimit": 280, "titleFontWeight": "normal"},
         "title": {"fontSize": 16, "anchor": "start", "offset": 14, "color": "#1b2330",
@@ -110,11 +110,11 @@ def _kaplan_meier(result: Result, question: Result, _answer: Mapping[str, Any]) 
         "mark": {"type": "area", "interpolate": "step-after", "opacity": 0.14},
         "encoding": {
             "x": x, "y": {**y, "field": "low"}, "y2": {"field": "high"},
-            "color": {**colour, "legend": None} if many else colour,
+            "color": colour,
         },
     }  # fmt: skip
     return {
-        "title": {"text": f"Share of persons without {question.get('event', 'the event')} over time",
+        "title": {"text": f"Share of persons without the event ({question.get('event', 'event')}) over time",
                   "subtitle": "Kaplan-Meier estimate with 95 % confidence band"},
         "height": 360, "data": {"values": rows}, "layer": [band, line],
     }  # fmt: skip
@@ -219,7 +219,8 @@ def _correlation(result: Result, _question: Result, _answer: Mapping[str, Any]) 
     x: Chart = {"field": "a", "type": "nominal", "sort": None, "title": None, "axis": {"labelAngle": -40}}
     y: Chart = {"field": "b", "type": "nominal", "sort": None, "title": None}
     fill = {"field": "r", "type": "quantitative", "title": "Correlation",
-            "scale": {"domain": [-1, 0, 1], "range": ["#c8500a", "#ffffff", "#0b5cad"]}}  # fmt: skip
+            "scale": {"domain": [-1, 0, 1], "range": ["#c8500a", "#ffffff", "#0b5cad"],
+                      "interpolate": "rgb"}}  # fmt: skip
     text = {"condition": {"test": "abs(datum.r) > 0.6", "value": "white"}, "value": "#1b2330"}
     return {
         "title": {"text": "Correlation of each pair of variables"},
