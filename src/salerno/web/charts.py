@@ -53,7 +53,8 @@ FRAME: Chart = {
         "font": "Arial, Helvetica, sans-serif",
         "axis": {"labelFontSize": 13, "titleFontSize": 13, "titlePadding": 10, "gridColor": "#e3e8ef",
                  "domainColor": "#6b7686", "tickColor": "#6b7686", "labelColor": "#1b2330",
-                 "titleColor": "#1b2330", "titleFontWeight": "normal", "labelLimit": 260, "tickCount": 8, "labelOverlap": True},
+                 "titleColor": "#1b2330", "titleFontWeight": "normal", "labelLimit": 260, "tickCount": 8,
+                 "labelOverlap": True},
         "legend": {"labelFontSize": 13, "titleFontSize": 13, "orient": "top", "symbolSize": 160,
                    "symbolStrokeWidth": 3, "labelLimit": 280, "titleFontWeight": "normal"},
         "title": {"fontSize": 16, "anchor": "start", "offset": 14, "color": "#1b2330",
@@ -90,11 +91,10 @@ def _kaplan_meier(result: Result, question: Result, _answer: Mapping[str, Any]) 
          "axis": {"grid": False}}  # fmt: skip
     y = {"field": "survival", "type": "quantitative", "title": "Share without the event",
          "scale": {"domain": [0, 1]}, "axis": {"format": "%"}}  # fmt: skip
-    colour = (
-        _colour("Group", str(by) if isinstance(by, str) else "Group", names)
-        if many
-        else {"value": PALETTE[0]}
-    )
+    strokes = {"symbolType": "stroke", "symbolOpacity": 1, "symbolStrokeWidth": 3}
+    colour: Chart = {"value": PALETTE[0]}
+    if many:
+        colour = _colour("Group", str(by) if isinstance(by, str) else "Group", names, strokes)
     line: Chart = {
         "mark": {"type": "line", "interpolate": "step-after", "strokeWidth": 2.5},
         "encoding": {"x": x, "y": y, "color": colour},
@@ -116,7 +116,7 @@ def _kaplan_meier(result: Result, question: Result, _answer: Mapping[str, Any]) 
     return {
         "title": {"text": f"Share of persons without the event ({question.get('event', 'event')}) over time",
                   "subtitle": "Kaplan-Meier estimate with 95 % confidence band"},
-        "height": 360, "data": {"values": rows}, "layer": [band, line],
+        "height": 360, "data": {"values": rows}, "layer": [line, band],
     }  # fmt: skip
 
 
@@ -321,9 +321,9 @@ def _means(result: Result, question: Result, _answer: Mapping[str, Any]) -> Char
     }  # fmt: skip
 
 
-def _colour(field: str, title: str, names: Sequence[str]) -> Chart:
+def _colour(field: str, title: str, names: Sequence[str], legend: Chart | None = None) -> Chart:
     scale = {"domain": list(names), "range": PALETTE}
-    return {"field": field, "type": "nominal", "title": title, "scale": scale}
+    return {"field": field, "type": "nominal", "title": title, "scale": scale, "legend": legend or {}}
 
 
 def _title(text: str, counts: Sequence[Any], answer: Mapping[str, Any]) -> Chart:
