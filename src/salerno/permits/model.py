@@ -16,9 +16,11 @@ Operator = Literal["==", "!=", "<", "<=", ">", ">=", "in"]
 class Condition:
     """One row condition; a list of them holds when all hold. `value` is a list for ``in``."""
 
+    # One list type only: a JSON reader cannot tell two apart.
+
     column: str
     operator: Operator
-    value: str | int | float | bool | list[str | int]  # one array type only: JSON readers cannot tell two apart
+    value: str | int | float | bool | list[str | int]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -290,6 +292,7 @@ class StatusReport:
     due: date | None = None
     token: str = ""
     permit_state: PermitState | None = None
+    revoked_at: datetime | None = None
     decided_at: datetime | None = None
 
 
@@ -360,8 +363,10 @@ class OptOutList:
         as_of: Instant of the list, by the access body's clock. It is complete for every permit that
             was approved up to then: a later opt-out does not bind that permit, a later reversal
             does not free it.
+        revision: Differs whenever the register has changed, so that an unchanged list is not sent again.
     """
 
     salt_hex: str
     entries: tuple[OptOut, ...]
     as_of: datetime
+    revision: str = ""
