@@ -1,0 +1,51 @@
+"""Statistical methods, one module each; every module here that has a ``NAME`` is offered by itself.
+
+The modules are imported when `METHODS` is first read, so that the command line starts without them.
+"""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+from collections.abc import Iterator, Mapping
+from typing import cast
+
+from salerno.analysis.model import Method, Question
+from salerno.kernel.errors import Invalid, near
+
+
+class _Methods(Mapping[str, Method]):
+    """Method by name; a look-up imports that method's module alone."""
+
+    def __init__(self) -> None:
+        self._names = tuple(
+            sorted(module.name for module in pkgutil.iter_modules(__path__) if not module.name.startswith("_"))
+        )
+
+    def __getitem__(self, name: str) -> Method:
+        if name not in self._names:
+            raise KeyError(name)
+        return cast("Method", importlib.import_module(f"{__name__}.{name}"))
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._names)
+
+    def __len__(self) -> int:
+        return len(self._names)
+
+
+METHODS: Mapping[str, Method] = _Methods()
+
+
+def method_of(question: Question) -> Method:
+    """The method that a question asks for.
+
+    Raises:
+        Invalid: The question names no method, or one that does not exist; the nearest name is given.
+    """
+    name = question.get("method")
+    if not isinstance(name, str) or not name:
+        raise Invalid("no-method", "The question names no method", remedy=near("", METHODS))
+    if name not in METHODS:
+        raise Invalid("unknown-method", f"There is no method {name!r}", remedy=near(name, METHODS))
+    return METHODS[name]

@@ -1,0 +1,1 @@
+"""Rules on how small a published figure may be; pure functions on counts."""

@@ -1,0 +1,89 @@
+"""Number of persons, of all or by the levels of one or more factors.
+
+Question: ``{"method": "count", "by": ["sex", "holder"]}``; ``by`` may be missing.
+Result: ``{"n", "by", "groups": [{"levels": ["F", "Finland"], "n": 12 | null}]}``.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import prod
+
+import ibis.expr.types as ir
+import numpy as np
+import pyarrow as pa
+
+from salerno.analysis.disclosure.cells import hidden_cells
+from salerno.analysis.disclosure.persons import check_persons
+from salerno.analysis.engine.columns import cells_of, every, integers, is_listed, keys_of, scatter
+from salerno.analysis.model import Aggregate, Question, Result, Scope, Sums
+from salerno.analysis.questions import Factor, check_keys, factor, names
+
+NAME = "count"
+
+
+@dataclass(frozen=True)
+class State:
+    """The question, understood."""
+
+    scope: Scope
+    factors: tuple[Factor, ...]
+
+    @property
+    def n_cells(self) -> int:
+        return prod(len(f.levels) for f in self.factors)
+
+
+def start(question: Question, scope: Scope) -> State:
+    """Check the question."""
+    check_keys(question, {"by"})
+    by = names(question, "by", required=False)
+    return State(scope, tuple(factor(scope, name, role="by") for name in by))
+
+
+def local(view: ir.Table, state: State) -> Aggregate:
+    """Count the holder's rows by cell."""
+    complete = every(is_listed(view, f) for f in state.factors)
+    keys = keys_of(view, state.factors, complete)
+    expression = view.group_by(**keys).aggregate(n=lambda t: t.count()) if keys else view.aggregate(n=view.count())
+
+    def finish(table: pa.Table) -> Sums:
+        counts = integers(table, "n")
+        cells = scatter(cells_of(table, state.factors), counts, state.n_cells)
+        return {
+            "rows": np.array(counts.sum(), dtype=np.int64),
+            "n": np.array(cells.sum(), dtype=np.int64),
+            "cells": cells,
+            "hidden": np.zeros(state.n_cells, dtype=np.int64),
+        }
+
+    return Aggregate(expression, finish)
+
+
+def guard(sums: Sums, state: State, scope: Scope) -> Sums:
+    """Withhold a group that is too small; with few holders each small cell as well."""
+    check_persons(int(sums["n"]), scope.policy, who="This holder's part")
+    if not scope.few:
+        return sums
+    hidden = hidden_cells(sums["cells"], scope.policy.min_cell)
+    return {**sums, "cells": np.where(hidden, 0, sums["cells"]), "hidden": hidden.astype(np.int64)}
+
+
+def step(sums: Sums, state: State) -> Result:
+    """Blank out small cells of the total."""
+    rows, n = int(sums["rows"]), int(sums["n"])
+    cells = sums["cells"]
+    check_persons(n, state.scope.policy)
+    if not state.factors:
+        return Result({"n": n}, n)
+    hidden = hidden_cells(cells, state.scope.policy.min_cell, sums["hidden"] > 0)
+    levels = np.indices([len(f.levels) for f in state.factors]).reshape(len(state.factors), -1).T
+    groups = [
+        {
+            "levels": [f.levels[i] for f, i in zip(state.factors, place, strict=True)],
+            "n": None if hidden[cell] else int(cells[cell]),
+        }
+        for cell, place in enumerate(levels.tolist())
+    ]
+    result = {"n": n, "by": [f.column for f in state.factors], "groups": groups}
+    return Result(result, n, rows - n, suppressed=int(hidden.sum()))
