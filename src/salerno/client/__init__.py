@@ -1,0 +1,1 @@
+"""What a researcher imports: session, data sets, applications, studies, answers."""

@@ -36,16 +36,14 @@ class Link:
         return self._send("GET", f"{path}?{urlencode(shown)}" if shown else path, None, timeout_seconds)
 
     def post(self, path: str, body: Any = None, *, timeout_seconds: float | None = None) -> Any:
-        """The decoded JSON of a POST. It is sent once: a repeated one might do the act twice."""
-        return self._send("POST", path, {} if body is None else body, timeout_seconds, retries=0)
+        """The decoded JSON of a POST, sent again only when it certainly did not arrive."""
+        return self._send("POST", path, {} if body is None else body, timeout_seconds)
 
     def put(self, path: str, body: Any) -> Any:
         """The decoded JSON of a PUT."""
         return self._send("PUT", path, body, None)
 
-    def _send(
-        self, method: str, path: str, body: Any, timeout_seconds: float | None, retries: int | None = None
-    ) -> Any:
+    def _send(self, method: str, path: str, body: Any, timeout_seconds: float | None) -> Any:
         headers: Mapping[str, str] = {"Accept": "application/json"}
         if self.token:
             headers = {**headers, "Authorization": f"Bearer {self.token}"}
@@ -56,11 +54,10 @@ class Link:
                 json=body,
                 headers=dict(headers),
                 timeout_seconds=timeout_seconds,
-                retries=retries,
             )
         except SalernoError as error:
             raise _explained(error, self) from error
-        return response.json() if response.content else None
+        return response.json()
 
 
 def check_url(url: str) -> str:
@@ -81,7 +78,7 @@ def check_url(url: str) -> str:
 
 def _explained(error: SalernoError, link: Link) -> SalernoError:
     """Say how to log in when nobody is: the node cannot know how the caller reached it."""
-    unknown = error.code in ("http-401", "not-logged-in", "log-in-needed", "unauthorized")
-    if unknown and not error.remedy:
-        return Refused(error.code, error.what, rule=error.rule, remedy=f"Log in at {link.url} first.")
-    return error
+    if error.code not in ("http-401", "not-logged-in"):
+        return error
+    remedy = f"Log in: salerno log-in --at {link.url}, or salerno.connect({link.url!r}, login=...)."
+    return Refused("not-logged-in", error.what, rule=error.rule, remedy=remedy)

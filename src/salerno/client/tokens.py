@@ -6,6 +6,7 @@ import json
 import os
 import sys
 from pathlib import Path
+from typing import Any
 
 from salerno.kernel.errors import Invalid, Refused
 
@@ -24,7 +25,7 @@ def config_folder() -> Path:
 
 def saved_token(url: str) -> str:
     """The token that was kept for a node, or an empty text."""
-    return _read().get("tokens", {}).get(url, "")
+    return str(_read().get("tokens", {}).get(url, ""))
 
 
 def last_url() -> str:
@@ -47,7 +48,7 @@ def forget_token(url: str) -> None:
         _write(kept)
 
 
-def _read() -> dict[str, dict[str, str]]:
+def _read() -> dict[str, Any]:
     path = config_folder() / _FILE
     if not path.exists():
         return {}
@@ -64,7 +65,7 @@ def _read() -> dict[str, dict[str, str]]:
         raise Invalid("token-file", f"{path} is not JSON", remedy="Delete it and log in again.") from error
 
 
-def _write(kept: dict[str, dict[str, str]]) -> Path:
+def _write(kept: dict[str, Any]) -> Path:
     folder = config_folder()
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     path = folder / _FILE

@@ -1,0 +1,127 @@
+"""Log-ins: of people at a node they use, and accounts at a node one runs."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from salerno.cli import output
+from salerno.cli.options import At, Json, NodeFolder, ask_password, commands, session_at
+
+app = commands("Accounts of people at a node that you run.")
+optout = commands("Opt out of secondary use, or reverse it.")
+
+PasswordStdin = Annotated[
+    bool, typer.Option("--password-stdin", help="Read the password from standard input's first line.")
+]
+
+
+def log_in(
+    login: Annotated[str, typer.Option("--login", prompt="Log-in name", help="Log-in name.")],
+    at: At = "",
+    password_stdin: PasswordStdin = False,
+) -> None:
+    """Log in at a node, and stay logged in."""
+    from salerno.client.session import connect
+    from salerno.client.tokens import save_token
+
+    session = connect(at, login=login, password=ask_password(password_stdin))
+    path = save_token(session.url, session.token)
+    output.note(f"Logged in as {session.me['name']} at {session.url}; the session is kept in {path}")
+
+
+def log_out(at: At = "") -> None:
+    """End the session at a node and forget it."""
+    from salerno.client.tokens import forget_token
+
+    session = session_at(at)
+    try:
+        if session.token:
+            session.log_out()
+    finally:
+        forget_token(session.url)
+    output.note(f"Logged out at {session.url}")
+
+
+def me(at: At = "", as_json: Json = False) -> None:
+    """Show who you are at a node."""
+    account = session_at(at).me
+    if as_json:
+        output.print_json(account)
+    else:
+        output.print_facts((name, account.get(name)) for name in ("name", "login", "id", "roles"))
+
+
+@app.command()
+def add(
+    folder: NodeFolder,
+    login: Annotated[str, typer.Option(help="Log-in name.")],
+    name: Annotated[str, typer.Option(help="Name for people.")],
+    role: Annotated[
+        list[str], typer.Option(help="researcher, officer, steward, operator or citizen; repeat for several.")
+    ],
+    person: Annotated[
+        str, typer.Option(help="For a citizen: the person's identifier at the data holders.")
+    ] = "",
+    password_stdin: PasswordStdin = False,
+    as_json: Json = False,
+) -> None:
+    """Make an account; the password is asked for."""
+    from salerno.identity.model import PersonRole
+    from salerno.kernel.errors import Invalid, near
+    from salerno.nodes.assemble import open_node
+
+    for one in role:
+        if one not in list(PersonRole):
+            raise Invalid("unknown-role", f"There is no role {one!r}", remedy=near(one, PersonRole))
+    roles = tuple(PersonRole(one) for one in role)
+    password = ask_password(password_stdin, twice=True)
+    with open_node(folder).accounts() as accounts:
+        account = accounts.create(login, name, password, roles, person=person)
+    shown = {"id": account.id, "login": account.login, "name": account.name, "roles": list(account.roles)}
+    if as_json:
+        output.print_json(shown)
+    else:
+        output.print_facts(shown.items())
+
+
+@app.command("list")
+def list_(folder: NodeFolder, as_json: Json = False) -> None:
+    """List the accounts of a node."""
+    from salerno.nodes.assemble import open_node
+
+    with open_node(folder).accounts() as accounts:
+        rows = [(a.login, a.name, [str(role) for role in a.roles], a.id) for a in accounts.accounts()]
+    if as_json:
+        output.print_json([dict(zip(("login", "name", "roles", "id"), row, strict=True)) for row in rows])
+    else:
+        output.print_table(("login", "name", "roles", "identifier"), rows)
+
+
+@optout.command("set")
+def set_(at: At = "", as_json: Json = False) -> None:
+    """Opt out: your data leave every permit that is issued from now on."""
+    _opt(True, at, as_json)
+
+
+@optout.command()
+def clear(at: At = "", as_json: Json = False) -> None:
+    """Reverse the opt-out."""
+    _opt(False, at, as_json)
+
+
+@optout.command("show")
+def show_opt_out(at: At = "", as_json: Json = False) -> None:
+    """Show whether you opted out, and since when."""
+    _opt(None, at, as_json)
+
+
+def _opt(wanted: bool | None, at: str, as_json: bool) -> None:
+    state = session_at(at).opt_out(wanted)
+    if as_json:
+        output.print_json(state)
+        return
+    print("You have opted out of secondary use." if state["opted_out"] else "You have not opted out.")
+    for period in state.get("history", ()):
+        print(f"  opted out from {period['since']} until {period.get('until') or 'now'}")

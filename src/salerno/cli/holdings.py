@@ -1,0 +1,97 @@
+"""``salerno holding``: connect a holder's data and describe them."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from salerno.cli import output
+from salerno.cli.options import Json, NodeFolder, commands
+
+app = commands("Connect data of a holder, and describe them.")
+
+
+@app.command()
+def connect(
+    folder: NodeFolder,
+    id: Annotated[str, typer.Option(help="Short name, the last part of the data set's IRI.")],
+    title: Annotated[str, typer.Option(help="Title for people.")],
+    source: Annotated[str, typer.Option(help="Folder or file (Parquet, CSV, DuckDB), or a PostgreSQL URL.")],
+    kind: Annotated[str, typer.Option(help="omop for an OMOP CDM, tables for any other tables.")] = "omop",
+    person_column: Annotated[
+        str, typer.Option(help="For plain tables: the column that names the person.")
+    ] = "",
+    description: Annotated[str, typer.Option(help="What the data are.")] = "",
+    as_json: Json = False,
+) -> None:
+    """Connect data; they are checked and stay where they are."""
+    from salerno.kernel.errors import Invalid, near
+    from salerno.nodes.assemble import open_node
+
+    if kind not in ("omop", "tables"):
+        raise Invalid("unknown-kind", f"There is no kind {kind!r}", remedy=near(kind, ("omop", "tables")))
+    with output.progress(as_json)("Reading the data"), open_node(folder).holdings() as holdings:
+        holding = holdings.connect(
+            id=id,
+            title=title,
+            source=source,
+            kind=kind,
+            person_column=person_column,
+            description=description,
+            by="command line",
+        )
+    if as_json:
+        output.print_json(holding)
+    else:
+        print(f"{holding.title} is connected as {holding.dataset}")
+
+
+@app.command("list")
+def list_(folder: NodeFolder, as_json: Json = False) -> None:
+    """List what is connected."""
+    from salerno.nodes.assemble import open_node
+
+    with open_node(folder).holdings() as holdings:
+        found = holdings.holdings()
+    if as_json:
+        output.print_json(found)
+        return
+    rows = [(h.id, h.title, h.kind, h.dataset, h.connected_at.isoformat(timespec="minutes")) for h in found]
+    output.print_table(("id", "title", "kind", "data set", "connected"), rows)
+
+
+@app.command()
+def describe(
+    folder: NodeFolder,
+    id: Annotated[str, typer.Argument(metavar="ID", help="Short name of the holding.")],
+    publish: Annotated[
+        bool, typer.Option("--publish/--no-publish", help="Put the description into the catalogue.")
+    ] = True,
+    as_json: Json = False,
+) -> None:
+    """Compute the description from the data: variables, counts, dates; then publish it."""
+    from salerno.nodes.assemble import open_node
+
+    node = open_node(folder)
+    with output.progress(as_json)("Describing the data"), node.holdings() as holdings:
+        description = holdings.describe(id)
+    if publish:
+        with node.catalogue() as catalogue:
+            catalogue.publish(description, by="command line")
+    if as_json:
+        output.print_json(description)
+        return
+    n_variables = sum(len(table.variables) for table in description.tables)
+    output.print_facts(
+        (
+            ("title", description.title),
+            ("persons", description.n_persons),
+            ("tables", len(description.tables)),
+            ("variables", n_variables),
+            ("from", description.covers_from),
+            ("to", description.covers_to),
+            ("IRI", description.iri),
+            ("published", publish),
+        )
+    )

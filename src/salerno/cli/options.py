@@ -1,0 +1,97 @@
+"""Options that many commands share, and how they reach a node."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from salerno.client.session import Session
+
+At = Annotated[
+    str,
+    typer.Option(
+        "--at",
+        envvar="SALERNO_URL",
+        metavar="URL",
+        help="Address of the node; by default the one of the last log-in.",
+        show_default=False,
+    ),
+]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]
+NodeFolder = Annotated[Path, typer.Argument(metavar="DIR", help="Folder of the node.")]
+
+
+def commands(help: str) -> typer.Typer:
+    """A group of commands, set up like all others."""
+    # Help by Rich would cost half a second of imports at each `--help`.
+    return typer.Typer(help=help, rich_markup_mode=None, no_args_is_help=True, pretty_exceptions_enable=False)
+
+
+def session_at(url: str) -> Session:
+    """The caller's session at a node, from SALERNO_TOKEN or the log-in that was kept."""
+    from salerno.client.session import connect
+
+    return connect(url)
+
+
+def read_json(path: str, what: str) -> Any:
+    """Read JSON from a file, or from standard input for ``-``.
+
+    Raises:
+        NotFound: There is no such file.
+        Invalid: It is no JSON.
+    """
+    from salerno.kernel.errors import Invalid, NotFound
+
+    try:
+        text = sys.stdin.read() if path == "-" else Path(path).read_text(encoding="utf-8")
+    except (FileNotFoundError, IsADirectoryError) as error:
+        raise NotFound("no-such-file", f"There is no file {path}") from error
+    except (OSError, UnicodeDecodeError) as error:
+        raise Invalid("unreadable-file", f"{path} cannot be read as text: {error}") from error
+    try:
+        return json.loads(text)
+    except ValueError as error:
+        raise Invalid(
+            "not-json", f"{what} is not JSON: {error}", remedy="Check commas, quotes and brackets."
+        ) from error
+
+
+def read_object(path: str, what: str) -> dict[str, Any]:
+    """Like `read_json`, for a JSON object.
+
+    Raises:
+        Invalid: It is another kind of JSON value.
+    """
+    from salerno.kernel.errors import Invalid
+
+    value = read_json(path, what)
+    if not isinstance(value, dict):
+        raise Invalid("not-an-object", f"{what} is not a JSON object", remedy='Write {"name": value, …}.')
+    return value
+
+
+def ask_password(from_stdin: bool, *, twice: bool = False) -> str:
+    """A password: from standard input's first line, or typed without echo.
+
+    Raises:
+        Invalid: There is no terminal to ask at, or nothing was given.
+    """
+    from salerno.kernel.errors import Invalid
+
+    if from_stdin:
+        password = sys.stdin.readline().rstrip("\r\n")
+    elif sys.stdin.isatty():
+        password = str(typer.prompt("Password", hide_input=True, confirmation_prompt=twice, err=True))
+    else:
+        raise Invalid(
+            "password-missing", "No terminal to ask for the password at", remedy="Use --password-stdin."
+        )
+    if not password:
+        raise Invalid("password-missing", "The password is empty")
+    return password

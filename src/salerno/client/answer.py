@@ -1,0 +1,178 @@
+"""The answer to a question, as an object: tables, plots, files."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from html import escape
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from salerno.client.frames import Grid, answer_grids
+from salerno.client.summarised import summarised_rows
+from salerno.kernel.errors import Invalid
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+class Plot:
+    """A chart as SVG text: shown in notebooks, saved to files."""
+
+    def __init__(self, svg: str) -> None:
+        self.svg = svg
+
+    def _repr_svg_(self) -> str:
+        return self.svg
+
+    def __repr__(self) -> str:
+        return f"<Plot, {len(self.svg)} bytes of SVG; save(path) writes it>"
+
+    def save(self, path: str | Path) -> Path:
+        """Write the SVG file."""
+        path = Path(path)
+        path.write_text(self.svg, encoding="utf-8")
+        return path
+
+
+class Answer:
+    """One released answer.
+
+    Args:
+        answer: The answer's JSON: method, question, holders, n, n_missing, result, disclosure, rounds,
+            seconds, provenance.
+    """
+
+    def __init__(self, answer: Mapping[str, Any]) -> None:
+        self.answer = dict(answer)
+
+    @property
+    def method(self) -> str:
+        """Analysis method."""
+        return str(self.answer["method"])
+
+    @property
+    def question(self) -> dict[str, Any]:
+        """The question as it was asked."""
+        return dict(self.answer["question"])
+
+    @property
+    def result(self) -> dict[str, Any]:
+        """The figures, in the method's documented shape."""
+        return dict(self.answer["result"])
+
+    @property
+    def n(self) -> int:
+        """Complete cases."""
+        return int(self.answer["n"])
+
+    @property
+    def n_missing(self) -> int:
+        """Rows dropped for missing values."""
+        return int(self.answer.get("n_missing", 0))
+
+    @property
+    def holders(self) -> list[str]:
+        """Holders whose data are in it."""
+        return list(self.answer["holders"])
+
+    @property
+    def notes(self) -> list[str]:
+        """What disclosure control changed, as sentences."""
+        return [str(note) for note in self.answer.get("disclosure", {}).get("notes", ())]
+
+    def tables(self) -> dict[str, pd.DataFrame]:
+        """All tables of the answer by title, at full precision; suppressed figures are missing values."""
+        return {grid.title: _frame(grid) for grid in answer_grids(self.answer)}
+
+    def table(self) -> pd.DataFrame:
+        """The main table, e.g. the coefficients of a regression."""
+        return _frame(answer_grids(self.answer)[0])
+
+    def plot(self) -> Plot:
+        """The answer's chart.
+
+        Raises:
+            Invalid: There is no chart for this method.
+        """
+        svg = svg_of(self.answer)
+        if svg is None:
+            raise Invalid("no-plot", f"An answer of {self.method} has no plot", remedy="Use .table().")
+        return Plot(svg)
+
+    def to_json(self, path: str | Path | None = None) -> str:
+        """The answer as JSON text; written to `path` too when one is given."""
+        text = json.dumps(self.answer, indent=2, ensure_ascii=False)
+        if path is not None:
+            Path(path).write_text(text + "\n", encoding="utf-8")
+        return text
+
+    def to_csv(self, path: str | Path) -> Path:
+        """Write the main table as CSV; texts that a spreadsheet would run as a formula are quoted."""
+        frame = self.table()
+        texts = frame.select_dtypes(include=["object", "string"]).columns
+        frame[texts] = frame[texts].map(_without_formula)
+        frame.to_csv(path, index=False)
+        return Path(path)
+
+    def to_parquet(self, path: str | Path) -> Path:
+        """Write the main table as Parquet."""
+        self.table().to_parquet(path, index=False)
+        return Path(path)
+
+    def summarised_result(self) -> pd.DataFrame:
+        """The answer in DARWIN EU's long format, one row per estimate; all columns but the first are text."""
+        import pandas as pd
+
+        return pd.DataFrame(summarised_rows(self.answer))
+
+    def write_report(self, path: str | Path, title: str = "") -> Path:
+        """Write a self-contained HTML page with the answer's tables and plot."""
+        from salerno.client.report import Section, write_report
+
+        title = title or heading_of(self.answer)
+        return write_report(path, title, [Section(title=heading_of(self.answer), answers=(self.answer,))])
+
+    def __repr__(self) -> str:
+        holders = f"{len(self.holders)} holder{'s' if len(self.holders) != 1 else ''}"
+        return f"<Answer {self.method}, n={self.n}, {holders}, {self.answer.get('rounds', 0)} rounds>"
+
+    def _repr_html_(self) -> str:
+        from salerno.client.report import html_of_answer
+
+        return f"<h4>{escape(heading_of(self.answer))}</h4>{html_of_answer(self.answer)}"
+
+
+def heading_of(answer: Mapping[str, Any]) -> str:
+    """The question in one line."""
+    question = answer.get("question", {})
+    subject = question.get("formula") or question.get("variable") or question.get("by") or ""
+    name = str(answer["method"]).replace("_", " ")
+    return f"{name}: {subject}" if isinstance(subject, str) and subject else name
+
+
+def svg_of(answer: Mapping[str, Any]) -> str | None:
+    """The answer's chart as SVG, None when its method has none."""
+    from salerno.web.charts import answer_chart, to_svg
+
+    chart = answer_chart(answer)
+    return None if chart is None else to_svg(chart)
+
+
+def _frame(grid: Grid) -> pd.DataFrame:
+    import pandas as pd
+
+    frame = pd.DataFrame([list(row) for row in grid.rows], columns=list(grid.columns))
+    for index, name in enumerate(grid.columns):
+        kinds = {type(row[index]) for row in grid.rows}
+        if kinds == {int, type(None)}:
+            # Counts with suppressed cells stay whole numbers: pandas' own choice would be floats.
+            frame[name] = frame[name].astype("Int64")
+    return frame
+
+
+def _without_formula(value: Any) -> Any:
+    """A text that spreadsheets do not take for a formula (ASVS 5.0, 1.2.10)."""
+    if isinstance(value, str) and value[:1] in ("=", "+", "-", "@", "\t", "\r"):
+        return f"'{value}"
+    return value

@@ -1,0 +1,229 @@
+"""A person's session at a node: search, apply, study; decide as an officer; opt out as a citizen."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Mapping, Sequence
+from getpass import getpass
+from typing import TYPE_CHECKING, Any
+
+from salerno.client.applications import Application, Case, Permit, application_of
+from salerno.client.datasets import Dataset
+from salerno.client.link import Link, check_url
+from salerno.client.studies import PendingQuestion, Study, permit_ids_of, question_of, study_of
+from salerno.client.tokens import last_url, saved_token
+from salerno.kernel.errors import Invalid
+from salerno.kernel.values import to_plain
+
+if TYPE_CHECKING:
+    from salerno.adapters.http import HttpClient
+
+
+def connect(
+    url: str = "",
+    login: str | None = None,
+    password: str | None = None,
+    token: str | None = None,
+    *,
+    http: HttpClient | None = None,
+) -> Session:
+    """Open a session at a node.
+
+    Without a login or a token, the environment (``SALERNO_URL``, ``SALERNO_TOKEN``) and the log-in
+    that ``salerno log-in`` kept are used; without any of them the session is a visitor's.
+
+    Args:
+        url: Base address of the node, e.g. the European hub.
+        login: Log-in name; the password is asked for on a terminal when it is not given.
+        password: Password of the account.
+        token: Session token, instead of a login.
+        http: HTTP client to send with.
+
+    Raises:
+        Refused: Log-in name or password are wrong, or too many attempts were made.
+        Unavailable: The node does not answer.
+    """
+    address = check_url(url or os.environ.get("SALERNO_URL", "") or last_url())
+    if login is None:
+        held = token or os.environ.get("SALERNO_TOKEN") or saved_token(address)
+        return Session(Link(address, held, http))
+    if password is None:
+        if not sys.stdin.isatty():
+            raise Invalid(
+                "password-missing", f"No password was given for {login!r}", remedy="Give password=…"
+            )
+        password = getpass(f"Password of {login} at {address}: ")
+    link = Link(address, "", http)
+    link.token = str(link.post("/api/log-in", {"login": login, "password": password})["token"])
+    return Session(link)
+
+
+class Session:
+    """What one person can do at one node; made by `connect`."""
+
+    def __init__(self, link: Link) -> None:
+        self._link = link
+
+    def __repr__(self) -> str:
+        return f"<Session at {self.url}{'' if self.token else ', not logged in'}>"
+
+    @property
+    def url(self) -> str:
+        """Base address of the node."""
+        return self._link.url
+
+    @property
+    def token(self) -> str:
+        """The session token; as good as the password while it lasts."""
+        return self._link.token
+
+    @property
+    def me(self) -> dict[str, Any]:
+        """The account behind the session: ``id``, ``login``, ``name``, ``roles``."""
+        answer = self._link.get("/api/me")
+        return dict(answer.get("account", answer))
+
+    def log_out(self) -> None:
+        """End the session at the node."""
+        self._link.post("/api/log-out")
+        self._link.token = ""
+
+    # find
+
+    def search(
+        self, text: str = "", *, category: str = "", country: str = "", variable: str = ""
+    ) -> list[Dataset]:
+        """Data sets of all countries that match, best first.
+
+        Args:
+            text: Words to look for in titles, descriptions, keywords and variables; empty finds all.
+            category: Code of an Art. 51 category, e.g. ``EHRS``.
+            country: ISO 3166-1 code.
+            variable: Name of a column that the data set must have.
+        """
+        hits = self._link.get("/api/datasets", q=text, category=category, country=country, variable=variable)
+        return [Dataset.from_hit(hit) for hit in hits]
+
+    def dataset(self, iri: str) -> Dataset:
+        """One data set by its IRI.
+
+        Raises:
+            NotFound: The catalogue has no such data set.
+        """
+        return Dataset(self._link.get("/api/datasets/one", iri=iri))
+
+    def harvest(self) -> Any:
+        """Have the hub fetch the catalogues of all participants now (operators)."""
+        return self._link.post("/api/harvest", timeout_seconds=300)
+
+    # apply
+
+    def apply(
+        self,
+        application: Mapping[str, Any] | Any = None,
+        *,
+        datasets: Sequence[Dataset | str] = (),
+        submit: bool = True,
+        **fields: Any,
+    ) -> Application:
+        """File one data access application for several countries (Art. 67).
+
+        Args:
+            application: The whole application, as a mapping or a ``DataAccessApplication``.
+            datasets: Data sets to ask for with all their columns, where `data` is not given.
+            submit: False keeps it as a draft.
+            **fields: Fields of the application, e.g. ``title``, ``intended_use``, ``expected_benefit``;
+                they add to `application`. Who is not named gets the caller as principal investigator.
+
+        Raises:
+            Invalid: A field is missing, unknown or of the wrong type; nothing was filed.
+        """
+        known = [d if isinstance(d, Dataset) else self.dataset(d) for d in datasets]
+        given = dict(to_plain(application) or {}) if application is not None else {}
+        filled = application_of({**given, **fields}, known, lambda: self.me)
+        filed = Application(self._link, self._link.post("/api/applications", to_plain(filled)))
+        if submit:
+            filed.submit()
+        return filed
+
+    def application(self, id: str) -> Application:
+        """One of the caller's applications."""
+        return Application(self._link, self._link.get(f"/api/applications/{id}"))
+
+    def applications(self) -> list[Application]:
+        """The caller's applications."""
+        return [Application(self._link, case) for case in self._link.get("/api/applications")]
+
+    def permits(self) -> list[Permit]:
+        """The caller's data permits."""
+        return [Permit(permit) for permit in self._link.get("/api/permits")]
+
+    # study
+
+    def study(
+        self,
+        title: str,
+        permits: Sequence[Permit | str] | Application | Permit | str = (),
+        *,
+        frame: Mapping[str, Any] | Any = None,
+        purpose: str = "research",
+    ) -> Study:
+        """Open a study: questions that share permits, data sets and a frame.
+
+        Args:
+            title: Name for people.
+            permits: Data permits, one per country, or the application that they came out of.
+            frame: What is read of each data set, a ``StudyFrame`` or a mapping of its fields.
+            purpose: Purpose code of Art. 53; must be the permits'.
+        """
+        body = {
+            "title": title,
+            "permits": permit_ids_of(permits),
+            "frame": to_plain(frame) if frame is not None else {},
+            "purpose": purpose,
+        }
+        return study_of(self._link, self._link.post("/api/studies", body))
+
+    def open_study(self, id: str) -> Study:
+        """A study that was opened before."""
+        return study_of(self._link, self._link.get(f"/api/studies/{id}"))
+
+    def studies(self) -> list[Study]:
+        """The caller's studies."""
+        return [study_of(self._link, study) for study in self._link.get("/api/studies")]
+
+    def question(self, id: str) -> PendingQuestion:
+        """A question that was asked before, answered or not."""
+        return question_of(self._link, id)
+
+    # decide, as an officer of an access body
+
+    def cases(self) -> list[Case]:
+        """Applications before this access body."""
+        return [Case(self._link, case) for case in self._link.get("/api/cases")]
+
+    def case(self, id: str) -> Case:
+        """One application before this access body."""
+        return Case(self._link, self._link.get(f"/api/cases/{id}"))
+
+    def grant(self, case: str, assessment: Mapping[str, Any] | Any, **terms: Any) -> Case:
+        """Grant an application (Art. 68); see `Case.grant`."""
+        return self.case(case).grant(assessment, **terms)
+
+    def refuse(self, case: str, assessment: Mapping[str, Any] | Any, reason: str) -> Case:
+        """Refuse an application with its reason (Art. 68)."""
+        return self.case(case).refuse(assessment, reason)
+
+    def revoke(self, permit: str | Permit, reason: str) -> Permit:
+        """Revoke a data permit; runs under it stop at the next step."""
+        id = permit.id if isinstance(permit, Permit) else permit
+        return Permit(self._link.post("/api/permits/revoke", {"id": id, "reason": reason}))
+
+    # decide over oneself, as a citizen
+
+    def opt_out(self, opted_out: bool | None = None) -> dict[str, Any]:
+        """Opt out of secondary use (True), reverse it (False), or see how it stands (None); Art. 71."""
+        if opted_out is None:
+            return dict(self._link.get("/api/opt-out"))
+        return dict(self._link.post("/api/opt-out", {"opted_out": opted_out}))
