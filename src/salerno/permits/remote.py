@@ -1,0 +1,257 @@
+"""Peers over HTTP: deliveries between hub and access bodies, and what a holder asks its access body."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+import threading
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Protocol
+from urllib.parse import quote
+
+from salerno.adapters.database import Opens
+from salerno.identity.model import Participant
+from salerno.kernel.errors import Invalid, NotFound, Refused, SalernoError, Unavailable
+from salerno.kernel.values import from_json, from_plain, to_json, to_plain
+from salerno.permits.model import CasePart, DataPermit, OptOutList, PermitState, StatusReport
+from salerno.permits.service import FORWARD, REPORT, PermitDesk
+
+
+class Peer(Protocol):
+    """Signed calls to admitted participants; `identity.remote.PeerClient`."""
+
+    def call(
+        self,
+        participant: Participant,
+        method: str,
+        path: str,
+        json: Any = None,
+        timeout_seconds: float | None = None,
+    ) -> Any:
+        """Send a signed request and return the decoded JSON of the answer."""
+        ...
+
+
+Find = Callable[[str], Participant]
+"""Finds an admitted participant by DID."""
+
+Handler = Callable[[dict[str, Any]], None]
+
+
+class AccessBodyPeer:
+    """An access body, as the hub sees it."""
+
+    def __init__(self, peer: Peer) -> None:
+        self._peer = peer
+
+    def deliver(self, body: Participant, part: CasePart) -> None:
+        """Deliver an application's part; a second delivery does no harm."""
+        self._peer.call(body, "POST", "/api/exchange/cases", json=to_plain(part))
+
+
+class HubPeer:
+    """The hub, as an access body sees it."""
+
+    def __init__(self, peer: Peer) -> None:
+        self._peer = peer
+
+    def report(self, hub: Participant, report: StatusReport) -> None:
+        """Report a case's status; a repeated or late report does no harm."""
+        path = f"/api/exchange/cases/{quote(report.case_id, safe='')}/status"
+        self._peer.call(hub, "POST", path, json=to_plain(report))
+
+
+def hub_jobs(open_desk: Opens[PermitDesk], peer: Peer) -> Mapping[str, Handler]:
+    """The hub's job handlers by kind.
+
+    A part that an access body refuses is tried again like one that does not reach it: the reason is
+    most often that the two nodes have not admitted each other yet. The applicant sees the reason meanwhile.
+    """
+    bodies = AccessBodyPeer(peer)
+
+    def forward(payload: dict[str, Any]) -> None:
+        case_id, country = str(payload["case_id"]), str(payload["country"])
+        with open_desk() as desk:
+            body, part = desk.outgoing_part(
+                case_id, country, int(payload["version"]), withdrawn=bool(payload.get("withdrawn"))
+            )
+        try:
+            bodies.deliver(body, part)
+        except SalernoError as error:
+            with open_desk() as desk:
+                desk.note_undelivered(case_id, country, error)
+            raise _worth_trying_again(error) from error
+
+    return {FORWARD: forward}
+
+
+def access_body_jobs(open_desk: Opens[PermitDesk], peer: Peer) -> Mapping[str, Handler]:
+    """An access body's job handlers by kind."""
+    hub_peer = HubPeer(peer)
+
+    def report(payload: dict[str, Any]) -> None:
+        # Always the newest status: two reports in a row say the same then, which does no harm.
+        with open_desk() as desk:
+            hub, status = desk.outgoing_report(str(payload["case_id"]))
+        try:
+            hub_peer.report(hub, status)
+        except SalernoError as error:
+            raise _worth_trying_again(error) from error
+
+    return {REPORT: report}
+
+
+def _worth_trying_again(error: SalernoError) -> SalernoError:
+    if isinstance(error, Refused | NotFound):
+        return Unavailable(error.code, error.what, rule=error.rule, remedy=error.remedy)
+    return error
+
+
+class HttpPermitStatus:
+    """Asks the access body that issued a permit for its state; each call asks, nothing is kept.
+
+    Args:
+        peer: Sends signed calls.
+        find: Finds the access body by DID.
+        timeout_seconds: Longest wait for the answer.
+    """
+
+    def __init__(self, peer: Peer, find: Find, *, timeout_seconds: float = 10) -> None:
+        self._peer = peer
+        self._find = find
+        self._timeout_seconds = timeout_seconds
+
+    def state(self, permit: DataPermit) -> PermitState:
+        """The permit's state at the moment.
+
+        Raises:
+            Refused: ``permit-unknown``: its access body knows no such permit for this holder.
+            Unavailable: The access body cannot be asked; then nothing may be read.
+        """
+        path = f"/api/exchange/permit-status?id={quote(permit.id, safe='')}"
+        issuer = self._find(permit.issuer)
+        try:
+            answer = self._peer.call(issuer, "GET", path, timeout_seconds=self._timeout_seconds)
+        except NotFound as error:
+            raise Refused(
+                "permit-unknown",
+                f"The access body {permit.issuer} knows no permit {permit.id} for this holder",
+                rule="EHDS Art. 68",
+            ) from error
+        try:
+            return PermitState(answer["state"])
+        except (KeyError, TypeError, ValueError) as error:
+            raise Unavailable(
+                "permit-status", f"{permit.issuer} did not say in which state the permit is"
+            ) from error
+
+
+class HttpOptOuts:
+    """The holder's copy of its access body's opt-out list, kept in a file so that a restart forgets nothing.
+
+    Each call asks the access body; an unchanged list is not sent again. When the access body cannot be
+    reached the kept list is given with the instant at which it was complete, so the reader can tell whether
+    it covers a permit (`permits.rules.check_covers`).
+
+    Args:
+        peer: Sends signed calls.
+        find: Finds the access body by DID.
+        access_body: DID of the access body in charge.
+        path: File of the copy; its folder exists.
+        timeout_seconds: Longest wait for the answer.
+    """
+
+    def __init__(
+        self, peer: Peer, find: Find, access_body: str, path: Path, *, timeout_seconds: float = 60
+    ) -> None:
+        self._peer = peer
+        self._find = find
+        self._access_body = access_body
+        self._path = path
+        self._timeout_seconds = timeout_seconds
+        self._lock = threading.Lock()
+        self._kept: OptOutList | None = None
+
+    def current(self) -> OptOutList:
+        """The newest list that can be had.
+
+        Raises:
+            Unavailable: ``opt-outs-unavailable``: the access body cannot be asked and no list is kept.
+        """
+        with self._lock:
+            kept = self._kept or self._load()
+            try:
+                fresh = self._fetch(kept)
+            except SalernoError as error:
+                # Whatever the reason, an old list does for the permits that it covers.
+                if kept is None:
+                    raise Unavailable(
+                        "opt-outs-unavailable",
+                        f"The access body {self._access_body} cannot be asked who opted out: {error.what}",
+                        rule="EHDS Art. 71",
+                        remedy="Try again when it can be reached; nothing is read meanwhile.",
+                    ) from error
+                self._kept = kept
+                return kept
+            self._kept = fresh
+            self._save(fresh)
+            return fresh
+
+    def _fetch(self, kept: OptOutList | None) -> OptOutList:
+        known = kept.revision if kept else ""
+        answer = self._peer.call(
+            self._find(self._access_body),
+            "GET",
+            f"/api/exchange/opt-outs?known={quote(known, safe='')}",
+            timeout_seconds=self._timeout_seconds,
+        )
+        try:
+            fresh = from_plain(answer, OptOutList, what="the opt-out list")
+        except Invalid as error:
+            raise Unavailable("opt-outs-answer", "The access body's opt-out list cannot be read") from error
+        if kept is not None and fresh.salt_hex == kept.salt_hex:
+            if fresh.revision == kept.revision and not fresh.entries:
+                fresh = replace(kept, as_of=fresh.as_of)
+            # An answer that was overtaken on its way is older than what is known.
+            return fresh if fresh.as_of >= kept.as_of else kept
+        if kept is not None and fresh.revision == known and not fresh.entries:
+            # Same revision under another salt: the access body has another secret, ask for all.
+            return self._fetch(None)
+        return fresh
+
+    def _load(self) -> OptOutList | None:
+        try:
+            return from_json(self._path.read_bytes(), OptOutList, what="the kept opt-out list")
+        except FileNotFoundError:
+            return None
+        except (OSError, Invalid):
+            # A damaged copy is as good as none: the access body has the original.
+            return None
+
+    def _save(self, fresh: OptOutList) -> None:
+        # Written beside and renamed, so that a killed process leaves the old or the new list, never half.
+        try:
+            handle, name = tempfile.mkstemp(dir=self._path.parent, prefix=self._path.name)
+        except OSError as error:
+            raise _unwritable(error) from error
+        try:
+            with os.fdopen(handle, "wb") as file:
+                file.write(to_json(fresh))
+                file.flush()
+                os.fsync(file.fileno())
+            Path(name).replace(self._path)
+        except OSError as error:
+            with suppress(OSError):
+                Path(name).unlink()
+            raise _unwritable(error) from error
+
+
+def _unwritable(error: OSError) -> Unavailable:
+    return Unavailable(
+        "opt-outs-unsaved",
+        f"The opt-out list cannot be kept on disk: {error.strerror}",
+        remedy="Make room, or give the node's folder back its rights.",
+    )
