@@ -8,7 +8,7 @@ from datetime import datetime
 from salerno.holdings.model import AccessRequest, Holding
 from salerno.kernel.errors import Refused, near
 from salerno.kernel.time import to_text
-from salerno.permits.model import DataPermit, DataScope, OptOut, PermitState
+from salerno.permits.model import DataPermit, DataScope, PermitState
 
 Columns = Mapping[str, Collection[str]]
 """Column names by table."""
@@ -180,13 +180,3 @@ def check_enough_persons(n_persons: int, min_cell: int) -> None:
             rule="EHDS Art. 73(2); threshold of the access body's and the holder's policy",
             remedy="Widen the conditions.",
         )
-
-
-def opted_out_at(opt_outs: Collection[OptOut], approved_at: datetime) -> frozenset[str]:
-    """Tokens of those whose opt-out stood when a permit was approved.
-
-    A later opt-out does not touch the permit, a reversal before approval lifts it (EHDS Art. 71).
-    """
-    return frozenset(
-        o.person for o in opt_outs if o.since <= approved_at and (o.until is None or o.until > approved_at)
-    )

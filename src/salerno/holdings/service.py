@@ -19,22 +19,20 @@ from salerno.holdings.rules import (
     check_enough_persons,
     check_permit_covers,
     check_permit_live,
-    opted_out_at,
     scope_for,
 )
 from salerno.identity.model import Credential, Participant
 from salerno.kernel.codes import DataCategory
-from salerno.kernel.errors import Conflict, Invalid, NotFound, Refused, SalernoError, Unavailable, near
-from salerno.kernel.time import Clock, to_text
+from salerno.kernel.errors import Conflict, Invalid, NotFound, Refused, SalernoError, near
+from salerno.kernel.time import Clock
 from salerno.permits.model import (
-    Condition,
     DataPermit,
     DataScope,
     DisclosurePolicy,
-    OptOut,
     OptOutList,
     PermitState,
 )
+from salerno.permits.rules import binding_tokens
 from salerno.permits.wire import parse_permit
 
 STATUS_LIFETIME = timedelta(seconds=30)
@@ -417,14 +415,7 @@ class ViewDoor:
         if permit.opt_out_exception:
             return frozenset(), b""
         listed = self._opt_outs.current()
-        if listed.as_of < permit.approved_at:
-            raise Unavailable(
-                "opt-outs-too-old",
-                f"The opt-out list is of {to_text(listed.as_of)}, before permit {permit.id} was approved",
-                rule="EHDS Art. 71",
-                remedy="Wait until the access body can be asked for the list again.",
-            )
-        return opted_out_at(listed.entries, permit.approved_at), bytes.fromhex(listed.salt_hex)
+        return binding_tokens(listed, permit), bytes.fromhex(listed.salt_hex)
 
     def _fresh_state(self, permit: DataPermit) -> PermitState:
         asked_at = self._clock.now()
@@ -631,9 +622,8 @@ class Holdings:
 
 OMOP_CODING_SYSTEMS = (
     "http://www.wikidata.org/entity/Q1753883",  # SNOMED CT
-    "http://www.wikidata.org/entity/Q7355525",  # RxNorm
 )
-"""Vocabularies of standard concepts in the OMOP tables that we read."""
+"""The vocabulary of standard conditions in OMOP."""
 
 
 def _agent(participant: Participant, contact: ContactPoint | None) -> Agent:

@@ -1,0 +1,1 @@
+"""Computation on a holder's data, by Ibis on DuckDB or PostgreSQL."""

@@ -1,0 +1,99 @@
+"""Row conditions as Ibis expressions, with values checked against the column's type."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import date, datetime
+from typing import Any
+
+import ibis
+import ibis.expr.datatypes as dt
+
+from salerno.kernel.errors import Invalid, near
+from salerno.permits.model import Condition
+
+
+def condition_expression(table: ibis.Table, condition: Condition, *, where: str) -> ibis.ir.BooleanValue:
+    """One condition over a table's columns; a missing value never meets it.
+
+    Args:
+        table: Table or frame that has the column.
+        condition: Column, operator and value.
+        where: What the table is, for the error, e.g. ``the frame``.
+
+    Raises:
+        Invalid: Unknown column or operator, or a value that the column's type cannot be compared with.
+    """
+    if condition.column not in table.columns:
+        raise Invalid(
+            "unknown-column",
+            f"{where} has no column {condition.column!r}",
+            remedy=near(condition.column, table.columns),
+        )
+    column = table[condition.column]
+    if condition.operator == "in":
+        if not isinstance(condition.value, (list, tuple)):
+            raise Invalid(
+                "condition-value", f"The condition on {condition.column!r} needs a list of values after 'in'"
+            )
+        values = [_value(column.type(), v, condition.column) for v in condition.value]
+        return column.isin(values) if values else ibis.literal(False)
+    value = _value(column.type(), condition.value, condition.column)
+    match condition.operator:
+        case "==":
+            return column == value
+        case "!=":
+            return column != value
+        case "<":
+            return column < value
+        case "<=":
+            return column <= value
+        case ">":
+            return column > value
+        case ">=":
+            return column >= value
+    raise Invalid(
+        "condition-operator",
+        f"{condition.operator!r} is no operator of a condition",
+        remedy="Use ==, !=, <, <=, >, >= or in.",
+    )
+
+
+def keep_rows(table: ibis.Table, conditions: Sequence[Condition], *, where: str) -> ibis.Table:
+    """The rows that meet all conditions.
+
+    Raises:
+        Invalid: See `condition_expression`.
+    """
+    if not conditions:
+        return table
+    return table.filter([condition_expression(table, c, where=where) for c in conditions])
+
+
+def _value(datatype: dt.DataType, value: Any, column: str) -> ibis.ir.Scalar:
+    """The value as a literal of a type that compares with the column's."""
+    if isinstance(datatype, dt.Boolean):
+        if isinstance(value, bool) or value in (0, 1):
+            return ibis.literal(bool(value))
+    elif isinstance(datatype, (dt.Integer, dt.Floating, dt.Decimal)):
+        if isinstance(value, (int, float)) and not isinstance(value, bool):
+            return ibis.literal(value)
+    elif isinstance(datatype, dt.String):
+        if isinstance(value, str):
+            return ibis.literal(value)
+    elif isinstance(datatype, dt.Date) and isinstance(value, str):
+        try:
+            return ibis.literal(date.fromisoformat(value))
+        except ValueError:
+            pass
+    elif isinstance(datatype, dt.Timestamp) and isinstance(value, str):
+        try:
+            return ibis.literal(datetime.fromisoformat(value))
+        except ValueError:
+            pass
+    raise Invalid(
+        "condition-value",
+        f"The condition on {column!r} compares a column of type {datatype.name.lower()} with "
+        f"a value that is none: {value!r}",
+        remedy="Write numbers without quotes, texts in quotes and dates as in '2020-12-31'.",
+    )

@@ -1,0 +1,81 @@
+"""Holdings in the node's database."""
+
+from __future__ import annotations
+
+from sqlalchemy import Column, Connection, MetaData, Row, Table, Text, insert, select
+
+from salerno.holdings.model import Holding
+from salerno.kernel.time import from_text, to_text
+from salerno.kernel.values import from_json, to_json
+from salerno.permits.model import DisclosurePolicy
+
+metadata = MetaData()
+
+holdings_holding = Table(
+    "holdings_holding",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("dataset", Text, nullable=False, unique=True),
+    Column("title", Text, nullable=False),
+    Column("description", Text, nullable=False),
+    Column("source", Text, nullable=False),  # an address can hold a password: it stays in this table
+    Column("kind", Text, nullable=False),
+    Column("person_column", Text, nullable=False),
+    Column("date_column", Text, nullable=False),
+    Column("personal", Text, nullable=False),
+    Column("policy", Text, nullable=False),
+    Column("connected_at", Text, nullable=False, index=True),
+)
+
+
+class SqlHoldingStore:
+    """`HoldingStore` on one SQLAlchemy connection, whose transaction is the caller's."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    def add(self, holding: Holding) -> None:
+        """Keep a new holding."""
+        self._connection.execute(
+            insert(holdings_holding).values(
+                id=holding.id,
+                dataset=holding.dataset,
+                title=holding.title,
+                description=holding.description,
+                source=holding.source,
+                kind=holding.kind,
+                person_column=holding.person_column,
+                date_column=holding.date_column,
+                personal="yes" if holding.personal else "no",
+                policy=to_json(holding.policy).decode(),
+                connected_at=to_text(holding.connected_at),
+            )
+        )
+
+    def holding(self, holding_id: str) -> Holding | None:
+        """The holding of this id."""
+        row = self._connection.execute(
+            select(holdings_holding).where(holdings_holding.c.id == holding_id)
+        ).first()
+        return None if row is None else _holding(row)
+
+    def holdings(self) -> list[Holding]:
+        """All, oldest first."""
+        ordered = select(holdings_holding).order_by(holdings_holding.c.connected_at, holdings_holding.c.id)
+        return [_holding(row) for row in self._connection.execute(ordered)]
+
+
+def _holding(row: Row[tuple[str, ...]]) -> Holding:
+    return Holding(
+        id=row.id,
+        dataset=row.dataset,
+        title=row.title,
+        source=row.source,
+        kind=row.kind,
+        connected_at=from_text(row.connected_at),
+        person_column=row.person_column,
+        description=row.description,
+        policy=from_json(row.policy, DisclosurePolicy, what="the stored policy"),
+        personal=row.personal == "yes",
+        date_column=row.date_column,
+    )
