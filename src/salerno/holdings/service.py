@@ -492,6 +492,40 @@ class Holdings:
             Conflict: The id is taken.
             Unavailable: The source cannot be reached.
         """
+        holding = self.draft(
+            id,
+            source,
+            kind=kind,
+            title=title,
+            description=description,
+            person_column=person_column,
+            date_column=date_column,
+            personal=personal,
+            policy=policy,
+        )
+        self._engine.check(holding)
+        self.add(holding, by)
+        return holding
+
+    def draft(
+        self,
+        id: str,
+        source: str,
+        *,
+        kind: SourceKind = "tables",
+        title: str = "",
+        description: str = "",
+        person_column: str = "",
+        date_column: str = "",
+        personal: bool = True,
+        policy: DisclosurePolicy | None = None,
+    ) -> Holding:
+        """What `connect` would connect; nothing is read or stored.
+
+        Raises:
+            Invalid: The id cannot be used.
+            Conflict: The id is taken.
+        """
         if not id or not id.replace("-", "").isalnum() or id != id.lower() or not id.isascii():
             raise Invalid(
                 "holding-id",
@@ -499,8 +533,8 @@ class Holdings:
                 remedy="Use lower-case letters, digits and hyphens.",
             )
         if self._store.holding(id) is not None:
-            raise Conflict("holding-exists", f"There is a holding {id!r} already", remedy="Choose another id.")
-        holding = Holding(
+            raise _taken(id)
+        return Holding(
             id=id,
             dataset=f"{self._own.url}/datasets/{id}",
             title=title or id,
@@ -513,12 +547,23 @@ class Holdings:
             personal=personal,
             date_column=date_column,
         )
-        self._engine.check(holding)
+
+    def add(self, holding: Holding, by: str) -> None:
+        """Keep a holding whose source the engine has checked.
+
+        Raises:
+            Conflict: The id has been taken meanwhile.
+        """
+        if self._store.holding(holding.id) is not None:
+            raise _taken(holding.id)
         self._store.add(holding)
         self._audit.append(
-            actor=by, act="holding-connected", subject=holding.dataset, detail={"kind": kind}, rule="EHDS Art. 60"
+            actor=by,
+            act="holding-connected",
+            subject=holding.dataset,
+            detail={"kind": holding.kind},
+            rule="EHDS Art. 60",
         )
-        return holding
 
     def holdings(self) -> list[Holding]:
         """All holdings, oldest first."""
@@ -561,6 +606,7 @@ class Holdings:
         access_body_contact: ContactPoint | None = None,
         population_coverage: str = "",
         language: str = "en",
+        measured: Measured | None = None,
     ) -> DatasetDescription:
         """Describe a holding by what its data show; the caller publishes it.
 
@@ -573,6 +619,7 @@ class Holdings:
             contact, access_body_contact: Where to ask; the nodes' own pages by default.
             population_coverage: Whom the data cover, in words.
             language: Language of title and description.
+            measured: What the engine has found already; computed here when None.
 
         Raises:
             NotFound: No such holding.
@@ -586,7 +633,7 @@ class Holdings:
                 rule="EHDS Art. 60(3), 77",
                 remedy="Set the node's access body.",
             )
-        measured = self._engine.measure(holding)
+        measured = measured or self._engine.measure(holding)
         described_at = self._clock.now()
         self._audit.append(
             actor=by,
@@ -620,6 +667,36 @@ class Holdings:
         )
 
 
+class HoldingDesk:
+    """Connecting and describing without keeping the node's database waiting while data are read.
+
+    Args:
+        holdings: Opens a transaction with the holder's holdings.
+        engine: Computes on the data.
+    """
+
+    def __init__(self, holdings: Callable[[], AbstractContextManager[Holdings]], engine: Engine) -> None:
+        self._holdings = holdings
+        self._engine = engine
+
+    def connect(self, id: str, source: str, by: str, **options: Any) -> Holding:
+        """See `Holdings.connect`."""
+        with self._holdings() as holdings:
+            holding = holdings.draft(id, source, **options)
+        self._engine.check(holding)
+        with self._holdings() as holdings:
+            holdings.add(holding, by)
+        return holding
+
+    def describe(self, holding_id: str, by: str, **options: Any) -> DatasetDescription:
+        """See `Holdings.describe`."""
+        with self._holdings() as holdings:
+            holding = holdings.holding(holding_id)
+        measured = self._engine.measure(holding)
+        with self._holdings() as holdings:
+            return holdings.describe(holding_id, by, measured=measured, **options)
+
+
 OMOP_CODING_SYSTEMS = (
     "http://www.wikidata.org/entity/Q1753883",  # SNOMED CT
 )
@@ -632,4 +709,10 @@ def _agent(participant: Participant, contact: ContactPoint | None) -> Agent:
         name=participant.name,
         country=participant.country,
         contact=contact or ContactPoint(name=participant.name, page=participant.url),
+    )
+
+
+def _taken(holding_id: str) -> Conflict:
+    return Conflict(
+        "holding-exists", f"There is a holding {holding_id!r} already", remedy="Choose another id."
     )
