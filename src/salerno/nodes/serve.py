@@ -1,0 +1,57 @@
+"""Serve one node over HTTP until it is told to stop."""
+
+from __future__ import annotations
+
+import socket
+from pathlib import Path
+
+import uvicorn
+
+from salerno.adapters import logs
+from salerno.kernel.errors import Unavailable
+from salerno.nodes.assemble import open_node
+from salerno.nodes.routes import application
+
+STOP_SECONDS = 5
+
+
+def serve(folder: Path | str) -> None:
+    """Serve the node in a folder; returns after SIGTERM or SIGINT, when all that ran has been left in order.
+
+    Raises:
+        Unavailable: The port is taken.
+        NotFound: The folder holds no node.
+    """
+    node = open_node(folder)
+    settings = node.settings
+    logs.configure(settings.log_level)
+    listening = _listen(settings.host, settings.port)
+    server = uvicorn.Server(
+        uvicorn.Config(
+            application(node),
+            log_config=None,
+            access_log=False,
+            timeout_graceful_shutdown=STOP_SECONDS,
+            server_header=False,
+        )
+    )
+    try:
+        server.run(sockets=[listening])
+    finally:
+        node.close()
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listening = socket.socket(family, socket.SOCK_STREAM)
+    listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listening.bind((host, port))
+    except OSError as error:
+        listening.close()
+        raise Unavailable(
+            "port-taken",
+            f"The node cannot listen on {host}:{port}: {error.strerror}",
+            remedy="End what listens there, or set listen_port in the node's settings.",
+        ) from None
+    return listening
