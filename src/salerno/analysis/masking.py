@@ -154,7 +154,7 @@ def keystream(secret: bytes, context: bytes, n_words: int) -> NDArray[np.uint64]
     cipher = Cipher(algorithms.ChaCha20(key, bytes(16)), mode=None).encryptor()
     pad = np.zeros(n_words, _WORD)
     if n_words:
-        cipher.update_into(bytes(pad.nbytes), memoryview(pad).cast("B"))
+        cipher.update_into(bytes(pad.nbytes), memoryview(pad.view(np.uint8)))  # type: ignore[arg-type]
     return pad
 
 
@@ -252,8 +252,9 @@ def _decode_numbers(limbs: NDArray[np.uint64]) -> NDArray[np.float64]:
     up = (cut > half) | ((cut == half) & (sticky | (kept & _ONE != 0)))
     kept += up.astype(np.uint64)
     exponent = index * 64 - zeros.astype(np.int64) + 11 - FRACTION_BITS
-    value = np.ldexp(kept.astype(np.float64), exponent)
-    return np.where(negative, -value, value)
+    value: NDArray[np.float64] = np.ldexp(kept.astype(np.float64), exponent)
+    value[negative] *= -1.0
+    return value
 
 
 def _leading_zeros(words: NDArray[np.uint64]) -> NDArray[np.uint64]:
@@ -262,7 +263,8 @@ def _leading_zeros(words: NDArray[np.uint64]) -> NDArray[np.uint64]:
     upper = high != 0
     part = np.where(upper, high, words & np.uint64(0xFFFFFFFF))
     _, bits = np.frexp(part.astype(np.float64))
-    return np.minimum(64 - bits - 32 * upper, 63).astype(np.uint64)
+    zeros: NDArray[np.uint64] = np.minimum(64 - bits - 32 * upper, 63).astype(np.uint64)
+    return zeros
 
 
 def _add_into(total: NDArray[np.uint64], part: NDArray[np.uint64], n_counts: int) -> None:

@@ -85,23 +85,35 @@ class Result:
 
 
 class Method(Protocol):
-    """A module under ``analysis/methods`` with these members.
-
-    ``start`` raises `Invalid` for a question that cannot be asked (with the nearest known name) and
-    `Refused` for one that disclosure control forbids. ``local`` gets the round's state and a table whose columns
-    are those of the dictionary plus ``holder`` (the holder's name, a string). ``guard`` lets the holder refuse
-    or blank out its own sums before they are masked. ``step`` gets the totals. No function does any I/O.
-    """
+    """A module under ``analysis/methods`` with these members. No function does any I/O."""
 
     NAME: str
 
-    def start(self, question: Question, scope: Scope) -> Any: ...
+    def start(self, question: Question, scope: Scope) -> Any:
+        """The first state.
 
-    def local(self, view: ibis.Table, state: Any) -> Aggregate: ...
+        Raises:
+            Invalid: The question cannot be asked; a misspelt name is met with the nearest known one.
+            Refused: Disclosure control forbids it.
+        """
+        ...
 
-    def guard(self, sums: Sums, state: Any, scope: Scope) -> Sums: ...
+    def local(self, view: ibis.Table, state: Any) -> Aggregate:
+        """What one holder computes in a round.
 
-    def step(self, sums: Sums, state: Any) -> Any | Result: ...
+        Args:
+            view: Columns of the dictionary plus ``holder`` (the holder's name, a string).
+            state: The round's state.
+        """
+        ...
+
+    def guard(self, sums: Sums, state: Any, scope: Scope) -> Sums:
+        """Lets the holder refuse or blank out its own sums before they are masked."""
+        ...
+
+    def step(self, sums: Sums, state: Any) -> Any | Result:
+        """From the totals over all holders to the next state, or to the end."""
+        ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -218,7 +230,7 @@ class Work:
         kind: ``opening`` or ``round``.
         token: Compact JWS by the coordinator over a `RunOpening` or a `RoundCall`.
         scope: In round 1, what all agree on.
-        previous: After round 1, every holder's share of the round before, in the order of the scope's holders.
+        previous: After round 1, every holder's share of the round before, in the order of the scope.
     """
 
     kind: str

@@ -1,0 +1,205 @@
+"""JSON routes of studies, questions and rounds at the hub."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import Any
+
+from litestar import Request, Response, get, post
+from litestar.status_codes import HTTP_200_OK, HTTP_204_NO_CONTENT
+from litestar.types import ControllerRouterHandler
+
+from salerno.analysis.model import AskedQuestion, QuestionState, Share, Study, StudyOptions, Work
+from salerno.analysis.service.bell import holder_topic, question_topic
+from salerno.analysis.service.coordinator import Coordinator
+from salerno.holdings.model import StudyFrame
+from salerno.identity.model import ParticipantRole, PersonRole
+from salerno.kernel.errors import Refused
+from salerno.kernel.values import from_json, to_json
+from salerno.permits.model import IssuedPermit
+from salerno.web.callers import caller_of, needs
+
+LONGEST_WAIT_SECONDS = 30.0
+MAX_SHARE_BYTES = 96 * 1024 * 1024
+"""A share of 64 MiB in Base64, with its envelope."""
+
+_LOOK_SECONDS = 2.0  # the database is looked at although no bell rang, for a hub of several processes
+
+AnyRequest = Request[Any, Any, Any]
+
+
+@dataclass(frozen=True, kw_only=True)
+class NewStudy:
+    """Body of ``POST /api/studies``; `permits` are identifiers of the caller's permits."""
+
+    title: str
+    purpose: str
+    permits: tuple[str, ...]
+    frame: StudyFrame = field(default_factory=StudyFrame)
+    options: StudyOptions = field(default_factory=StudyOptions)
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Ask:
+    """How long an agent's call may wait, and for which of its questions."""
+
+    wait: float = 0.0
+    lane: int = 0
+    lanes: int = 1
+
+
+@dataclass(frozen=True, kw_only=True)
+class _HandIn(_Ask):
+    """A reply to an opening, or a share."""
+
+    reply: str = ""
+    share: Share | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Working:
+    question_id: str
+    run: int
+    round: int
+
+
+def routes(
+    coordinator: Coordinator, permits_of: Callable[[str], Sequence[IssuedPermit]]
+) -> list[ControllerRouterHandler]:
+    """The hub's routes for researchers and for the holders' agents.
+
+    Args:
+        coordinator: The hub's.
+        permits_of: The permits that name an account.
+    """
+    return [*_study_routes(coordinator, permits_of), *_round_routes(coordinator)]
+
+
+def _study_routes(
+    coordinator: Coordinator, permits_of: Callable[[str], Sequence[IssuedPermit]]
+) -> list[ControllerRouterHandler]:
+    researcher = [needs(PersonRole.RESEARCHER)]
+
+    @post("/api/studies", guards=researcher, status_code=HTTP_200_OK)
+    async def open_study(request: AnyRequest) -> Study:
+        asked = from_json(await request.body(), NewStudy, what="the study")
+        user = caller_of(request).id
+
+        def opening() -> Study:
+            return coordinator.open_study(
+                asked.title, user, asked.purpose, _chosen(permits_of(user), asked), asked.frame, asked.options
+            )
+
+        return await asyncio.to_thread(opening)
+
+    @get("/api/studies", guards=researcher, sync_to_thread=False)
+    def list_studies(request: AnyRequest) -> list[Study]:
+        return coordinator.studies(caller_of(request).id)
+
+    @get("/api/studies/{study_id:str}", guards=researcher, sync_to_thread=False)
+    def show_study(request: AnyRequest, study_id: str) -> Study:
+        return coordinator.study(study_id, caller_of(request).id)
+
+    @post("/api/studies/{study_id:str}/questions", guards=researcher, status_code=HTTP_200_OK)
+    async def ask(request: AnyRequest, study_id: str) -> AskedQuestion:
+        question = from_json(await request.body(), dict[str, Any], what="the question")
+        user = caller_of(request).id
+        return await asyncio.to_thread(coordinator.ask, study_id, question, user)
+
+    @get("/api/studies/{study_id:str}/questions", guards=researcher, sync_to_thread=False)
+    def list_questions(request: AnyRequest, study_id: str) -> list[AskedQuestion]:
+        return coordinator.questions(study_id, caller_of(request).id)
+
+    @get("/api/questions/{question_id:str}", guards=researcher)
+    async def show_question(request: AnyRequest, question_id: str, wait: float = 0.0) -> AskedQuestion:
+        user = caller_of(request).id
+
+        async def look() -> tuple[AskedQuestion, bool]:
+            asked = await asyncio.to_thread(coordinator.question, question_id, user)
+            return asked, asked.state in (QuestionState.ANSWERED, QuestionState.FAILED)
+
+        return await _look_until(coordinator, question_topic(question_id), look, wait)
+
+    return [open_study, list_studies, show_study, ask, list_questions, show_question]
+
+
+def _round_routes(coordinator: Coordinator) -> list[ControllerRouterHandler]:
+    holder = [needs(ParticipantRole.HOLDER)]
+
+    async def work(did: str, asked: _Ask) -> Response[bytes]:
+        async def look() -> tuple[list[Work], bool]:
+            found = await asyncio.to_thread(coordinator.work_for, did, asked.lane, asked.lanes)
+            return found, bool(found)
+
+        found = await _look_until(coordinator, holder_topic(did), look, asked.wait)
+        # Encoded here because shares are bytes of many megabytes, which the framework would walk again.
+        return Response(to_json({"work": found}), media_type="application/json", status_code=HTTP_200_OK)
+
+    @post("/api/rounds/next", guards=holder, status_code=HTTP_200_OK)
+    async def next_work(request: AnyRequest) -> Response[bytes]:
+        asked = from_json(await request.body() or b"{}", _Ask, what="the request for work")
+        return await work(caller_of(request).id, asked)
+
+    @post(
+        "/api/rounds/opened",
+        guards=holder,
+        status_code=HTTP_200_OK,
+        request_max_body_size=MAX_SHARE_BYTES,
+    )
+    async def opened(request: AnyRequest) -> Response[bytes]:
+        did = caller_of(request).id
+        handed = from_json(await request.body(), _HandIn, what="the reply")
+        await asyncio.to_thread(coordinator.accept_opened, did, handed.reply)
+        return await work(did, handed)
+
+    @post(
+        "/api/rounds/share",
+        guards=holder,
+        status_code=HTTP_200_OK,
+        request_max_body_size=MAX_SHARE_BYTES,
+    )
+    async def share(request: AnyRequest) -> Response[bytes]:
+        did = caller_of(request).id
+        handed = from_json(await request.body(), _HandIn, what="the share")
+        if handed.share is None:
+            raise Refused("share-missing", "There is no share in the message")
+        await asyncio.to_thread(coordinator.accept_share, did, handed.share)
+        return await work(did, handed)
+
+    @post("/api/rounds/working", guards=holder, status_code=HTTP_204_NO_CONTENT)
+    async def working(request: AnyRequest) -> None:
+        said = from_json(await request.body(), _Working, what="the message")
+        coordinator.note_working(caller_of(request).id, said.question_id, said.run, said.round)
+
+    return [next_work, opened, share, working]
+
+
+def _chosen(permits: Sequence[IssuedPermit], asked: NewStudy) -> list[IssuedPermit]:
+    mine = {issued.permit.id: issued for issued in permits}
+    strange = [permit_id for permit_id in asked.permits if permit_id not in mine]
+    if strange:
+        raise Refused(
+            "permit-not-yours",
+            f"There is no permit {strange[0]!r} that names you",
+            rule="EHDS Art. 68(10)(d)",
+            remedy=f"Yours are {', '.join(sorted(mine)) or 'none'}.",
+        )
+    return [mine[permit_id] for permit_id in dict.fromkeys(asked.permits)]
+
+
+async def _look_until(coordinator: Coordinator, topic: str, look: Any, wait: float) -> Any:
+    """Look, and look again after each ring, until there is something or the wait is over."""
+    loop = asyncio.get_running_loop()
+    end = loop.time() + min(max(wait, 0.0), LONGEST_WAIT_SECONDS)
+    with coordinator.bell.listen_async(topic) as event:
+        while True:
+            event.clear()
+            found, done = await look()
+            left = end - loop.time()
+            if done or left <= 0:
+                return found
+            with suppress(TimeoutError):
+                await asyncio.wait_for(event.wait(), min(left, _LOOK_SECONDS))

@@ -1,0 +1,58 @@
+"""The local part of a round: one aggregate over the permitted view."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import ibis
+
+from salerno.analysis.model import Aggregate, Method, Scope, Sums
+from salerno.analysis.service.ports import View
+from salerno.catalogue.model import Datatype
+from salerno.holdings.model import Dictionary
+from salerno.kernel.errors import Invalid, SalernoError
+
+
+def compute(view: View, method: Method, state: Any, scope: Scope, holder_name: str) -> Sums:
+    """The holder's own sums of a round.
+
+    Args:
+        view: What may be read.
+        method: Whose local part is computed.
+        state: The round's state.
+        scope: What all agreed on; its columns, in its types, are what the method sees.
+        holder_name: Value of the column ``holder``, as the scope spells it.
+
+    Raises:
+        SalernoError: The view refuses, or the method.
+        Invalid: ``local-failed`` for any other error; no value of the data is in the sentence.
+    """
+    parts: list[Aggregate] = []
+
+    def build(table: ibis.Table) -> ibis.Table:
+        parts.append(method.local(_agreed(table, view.dictionary, scope, holder_name), state))
+        return parts[-1].expression
+
+    try:
+        rows = view.run(build)
+        return parts[-1].finish(rows)
+    except SalernoError:
+        raise
+    except Exception as error:
+        # The engine's own words could quote values, so only the kind of error leaves the holder.
+        raise Invalid(
+            "local-failed",
+            f"The computation of {method.NAME!r} failed at {holder_name} ({type(error).__name__})",
+        ) from error
+
+
+def _agreed(table: ibis.Table, own: Dictionary, scope: Scope, holder_name: str) -> ibis.Table:
+    """The view's common columns; whole numbers become numbers where other holders have those."""
+    columns: dict[str, Any] = {}
+    for name, variable in scope.dictionary.variables.items():
+        column = table[name]
+        if variable.datatype is Datatype.NUMBER and own.variables[name].datatype is Datatype.INTEGER:
+            column = column.cast("float64")
+        columns[name] = column
+    columns["holder"] = ibis.literal(holder_name)
+    return table.select(**columns)

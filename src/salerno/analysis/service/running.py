@@ -1,0 +1,454 @@
+"""How a question runs: opening, agreement, rounds, and what happens when a holder is lost.
+
+The state of a method never lies in the database: it is replayed from the question and the totals, here as at
+every holder, so a restart in the middle goes on where the last commit was.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+from typing import Any, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from salerno.analysis.masking import add, decode
+from salerno.analysis.methods import method_of
+from salerno.analysis.model import (
+    Answer,
+    ArraySpec,
+    AskedQuestion,
+    Method,
+    Opened,
+    QuestionState,
+    Result,
+    RoundCall,
+    RunOpening,
+    Scope,
+    Share,
+    ShareHeader,
+    Study,
+)
+from salerno.analysis.rules import (
+    FEW_HOLDERS,
+    can_go_on,
+    check_columns,
+    merge_dictionaries,
+    merge_policies,
+    share_digest,
+)
+from salerno.analysis.service.bell import Bell, holder_topic, question_topic, run_topic
+from salerno.analysis.service.ports import HubDesk, HubParts, Missing, RunRecord
+from salerno.analysis.wire import parse_words, read_stored, render_signed, render_words
+from salerno.kernel.errors import Invalid, SalernoError, Unavailable, parse_problem
+from salerno.kernel.values import digest, from_json, to_json, to_plain
+
+T = TypeVar("T")
+
+_log = logging.getLogger(__name__)
+
+
+class Pulses:
+    """When each holder last said that it is still computing; in memory, since a loss costs patience only."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._seen: dict[tuple[str, int, int, str], float] = {}
+
+    def note(self, question_id: str, run: int, round: int, holder: str) -> None:
+        """A sign of life."""
+        with self._lock:
+            self._seen[question_id, run, round, holder] = time.monotonic()
+
+    def last(self, question_id: str, run: int, round: int, holder: str) -> float:
+        """Monotonic time of the last sign of life."""
+        with self._lock:
+            return self._seen.get((question_id, run, round, holder), float("-inf"))
+
+    def forget(self, question_id: str) -> None:
+        """The question has ended."""
+        with self._lock:
+            for key in [k for k in self._seen if k[0] == question_id]:
+                del self._seen[key]
+
+
+class _Ended(Exception):
+    """The question cannot be answered, for this reason."""
+
+    def __init__(self, reason: SalernoError) -> None:
+        self.reason = reason
+
+
+class _Again(Exception):
+    """The run has to start again without some holders."""
+
+    def __init__(self, holders: tuple[str, ...], missing: tuple[Missing, ...]) -> None:
+        self.holders = holders
+        self.missing = missing
+
+
+class _Job:
+    """A question while it runs."""
+
+    def __init__(self, asked: AskedQuestion, study: Study, tokens: tuple[str, ...], names: dict[str, str]):
+        self.asked = asked
+        self.study = study
+        self.tokens = tokens
+        self.names = names
+        self.method: Method = method_of(asked.question)
+
+
+class Runner:
+    """Runs questions in the threads of the job queue."""
+
+    def __init__(self, parts: HubParts, bell: Bell, pulses: Pulses) -> None:
+        self._parts = parts
+        self._bell = bell
+        self._pulses = pulses
+        self._stopping = threading.Event()
+
+    def stop(self) -> None:
+        """Make every running question raise `Unavailable` at its next look."""
+        self._stopping.set()
+
+    def run(self, question_id: str) -> None:
+        """Lead a question to its end; does nothing when it has ended."""
+        try:
+            job = self._start(question_id)
+            if job is not None:
+                self._lead(job)
+        except _Ended as ended:
+            self._fail(question_id, ended.reason)
+        except Unavailable:
+            raise  # the node's own database or its stop: the job queue tries again
+        except SalernoError as error:
+            self._fail(question_id, error)
+        except Exception as error:
+            _log.exception("question %s failed", question_id)
+            what = f"The coordinator could not go on ({type(error).__name__})"
+            self._fail(question_id, SalernoError("internal", what, remedy="Report it to the hub's operator."))
+
+    def look_until(
+        self, event: threading.Event, look: Callable[[], T], done: Callable[[T], bool], seconds: float
+    ) -> T:
+        """Look after each ring until it is done or the time is up; returns the last look."""
+        end = time.monotonic() + seconds
+        while True:
+            event.clear()
+            seen = look()
+            left = end - time.monotonic()
+            if done(seen) or left <= 0:
+                return seen
+            if self._stopping.is_set():
+                raise Unavailable(
+                    "node-stopping", "The node is about to stop", remedy="Try again in a moment."
+                )
+            event.wait(min(left, self._parts.deadlines.poll_seconds))
+
+    def _start(self, question_id: str) -> _Job | None:
+        with self._parts.opens() as desk:
+            asked = desk.store.question(question_id)
+            study = desk.store.study(asked.study) if asked else None
+            if (
+                asked is None
+                or study is None
+                or asked.state in (QuestionState.ANSWERED, QuestionState.FAILED)
+            ):
+                return None
+            desk.store.start_question(question_id, self._parts.now())
+            names = {did: desk.trust.participant(did).name for did in study.datasets}
+            return _Job(asked, study, desk.store.tokens(study.id), names)
+
+    def _lead(self, job: _Job) -> None:
+        with self._parts.reads() as desk:
+            run = desk.store.run(job.asked.id)
+        if run is None:
+            run = self._new_run(job, 1, tuple(sorted(job.study.datasets)), ())
+        while True:
+            try:
+                if run.scope is None:
+                    run = self._agree(job, run)
+                self._rounds(job, run)
+            except _Again as again:
+                run = self._new_run(job, run.run + 1, again.holders, again.missing)
+            else:
+                return
+
+    def _new_run(
+        self, job: _Job, number: int, holders: tuple[str, ...], missing: tuple[Missing, ...]
+    ) -> RunRecord:
+        opening = RunOpening(
+            study=job.study.id,
+            question_id=job.asked.id,
+            run=number,
+            question=job.asked.question,
+            frame=job.study.frame,
+            permits=job.tokens,
+            dataset={did: job.study.datasets[did] for did in holders},
+            user=job.study.user,
+            purpose=job.study.purpose,
+        )
+        token = render_signed(opening, self._parts.keys, self._parts.own.did)
+        run = RunRecord(question_id=job.asked.id, run=number, holders=holders, missing=missing)
+        with self._parts.opens() as desk:
+            desk.store.add_run(run, dict.fromkeys(holders, token))
+            desk.store.set_progress(job.asked.id, "opening the data")
+            desk.audit.append(
+                actor=self._parts.own.did,
+                act="run-opened",
+                subject=job.asked.id,
+                detail={"run": number, "holders": list(holders)},
+            )
+        self._bell.ring(*map(holder_topic, holders), question_topic(job.asked.id))
+        return run
+
+    def _agree(self, job: _Job, run: RunRecord) -> RunRecord:
+        """Wait for the replies and agree on the scope; holders may be left out where the study allows it."""
+        replies = self._await(job, run, 0, lambda desk: desk.store.replies(run.question_id, run.run))
+        opened = {did: read_stored(replies[did], Opened) for did in sorted(replies)}
+        missing = list(run.missing)
+        for did in run.holders:
+            refusal = opened[did].refusal if did in opened else None
+            if refusal is not None:
+                if job.study.options.on_refusal != "leave-out":
+                    raise _Ended(_named(refusal, job.names[did]))
+                missing.append(Missing(holder=did, name=job.names[did], reason=_reason(refusal)))
+                del opened[did]
+            elif did not in opened:
+                if not can_go_on(len(opened), job.study.options):
+                    raise _Ended(_lost([job.names[did]]))
+                missing.append(Missing(holder=did, name=job.names[did], reason="did not answer"))
+        if not opened:
+            raise _Ended(_nobody(missing))
+        policy = merge_policies(o.policy for o in opened.values())
+        least = max(policy.min_holders, (job.study.options.min_holders or 1) if missing else 1)
+        if len(opened) < least:
+            raise _Ended(_too_few(len(opened), least, missing))
+        dictionaries = {did: o.dictionary for did, o in opened.items() if o.dictionary is not None}
+        merged = merge_dictionaries(dictionaries, job.names)
+        check_columns(job.asked.question, merged)
+        scope = Scope(
+            dictionary=merged.dictionary,
+            policy=policy,
+            holders=tuple(sorted(opened)),
+            names={did: job.names[did] for did in sorted(opened)},
+        )
+        agreed = replace(run, holders=scope.holders, missing=tuple(missing), scope=scope)
+        job.method.start(job.asked.question, scope)  # a question that cannot be asked ends here
+        with self._parts.opens() as desk:
+            desk.store.agree(agreed)
+            self._open_round(desk, job, agreed, 1, {})
+        self._bell.ring(*map(holder_topic, scope.holders), question_topic(job.asked.id))
+        return agreed
+
+    def _rounds(self, job: _Job, run: RunRecord) -> None:
+        assert run.scope is not None
+        scope = run.scope
+        with self._parts.reads() as desk:
+            totals = desk.store.totals(run.question_id, run.run)
+        state = job.method.start(job.asked.question, scope)
+        for arrays, data in totals:
+            state = job.method.step(decode(parse_layout(arrays), parse_words(data)), state)
+        number = len(totals) + 1
+        while True:
+            shares = self._shares(job, run, number)
+            layout, words = _add(shares, job.names)
+            state = job.method.step(decode(layout, words), state)
+            ended = isinstance(state, Result)
+            with self._parts.opens() as desk:
+                desk.store.put_totals(
+                    run.question_id, run.run, number, to_json(layout).decode(), render_words(words)
+                )
+                if isinstance(state, Result):
+                    self._answer(desk, job, run, number, state)
+                elif number >= scope.policy.max_rounds:
+                    raise _Ended(_no_end(number))
+                else:
+                    self._open_round(desk, job, run, number + 1, shares)
+            if ended:
+                self._pulses.forget(job.asked.id)
+                self._bell.ring(question_topic(job.asked.id))
+                return
+            self._bell.ring(*map(holder_topic, scope.holders), question_topic(job.asked.id))
+            number += 1
+
+    def _open_round(
+        self, desk: HubDesk, job: _Job, run: RunRecord, number: int, previous: dict[str, Share]
+    ) -> None:
+        assert run.scope is not None
+        call = RoundCall(
+            question_id=run.question_id,
+            run=run.run,
+            round=number,
+            scope=digest(run.scope),
+            previous=tuple(share_digest(previous[did]) for did in sorted(previous)),
+        )
+        token = render_signed(call, self._parts.keys, self._parts.own.did)
+        desk.store.add_round(run.question_id, run.run, number, token, run.holders)
+        desk.store.set_progress(job.asked.id, f"round {number}")
+
+    def _shares(self, job: _Job, run: RunRecord, number: int) -> dict[str, Share]:
+        """All shares of a round; a refusal or a lost holder ends the question or starts it again."""
+        headers = self._await(
+            job, run, number, lambda desk: desk.store.headers(run.question_id, run.run, number)
+        )
+        for did, header in headers.items():
+            refusal = read_stored(header, ShareHeader).refusal
+            if refusal is not None:
+                raise _Ended(_named(refusal, job.names[did]))
+        lost = [did for did in run.holders if did not in headers]
+        if lost:
+            remaining = tuple(did for did in run.holders if did not in lost)
+            policy = run.scope.policy if run.scope else None
+            # With a total formed, running again without a holder would let the coordinator subtract the two.
+            if number > 1 or not can_go_on(len(remaining), job.study.options, policy):
+                raise _Ended(_lost([job.names[did] for did in lost], started=number > 1))
+            reason = "did not answer round 1"
+            left_out = tuple(Missing(holder=did, name=job.names[did], reason=reason) for did in lost)
+            raise _Again(remaining, run.missing + left_out)
+        with self._parts.reads() as desk:
+            return desk.store.shares(run.question_id, run.run, number)
+
+    def _await(
+        self, job: _Job, run: RunRecord, number: int, look: Callable[[HubDesk], dict[str, str]]
+    ) -> dict[str, str]:
+        """Replies by holder: all of them, or those that came before the others had been silent too long."""
+        deadlines = self._parts.deadlines
+        began = time.monotonic()
+
+        def looked() -> dict[str, str]:
+            with self._parts.reads() as desk:
+                return look(desk)
+
+        def done(seen: dict[str, str]) -> bool:
+            now = time.monotonic()
+            waited = [did for did in run.holders if did not in seen]
+            silent = [
+                did
+                for did in waited
+                if now - max(began, self._pulses.last(run.question_id, run.run, number, did))
+                >= deadlines.silence_seconds
+            ]
+            # A refusal ends the question at once in a round; at the opening all are heard first.
+            refused = number > 0 and any(
+                read_stored(header, ShareHeader).refusal is not None for header in seen.values()
+            )
+            return not waited or refused or len(silent) == len(waited)
+
+        with self._bell.listen(run_topic(job.asked.id)) as event:
+            return self.look_until(event, looked, done, deadlines.longest_seconds)
+
+    def _answer(self, desk: HubDesk, job: _Job, run: RunRecord, rounds: int, result: Result) -> None:
+        assert run.scope is not None
+        scope = run.scope
+        index = desk.audit.append(
+            actor=self._parts.own.did,
+            act="question-answered",
+            subject=job.asked.id,
+            detail={"run": run.run, "rounds": rounds, "holders": list(scope.holders)},
+        )
+        began = desk.store.start_question(job.asked.id, self._parts.now())
+        policy = scope.policy
+        answer = Answer(
+            method=job.method.NAME,
+            question=job.asked.question,
+            holders=tuple(scope.names[did] for did in scope.holders),
+            n=result.n,
+            n_missing=result.n_missing,
+            result=result.result,
+            disclosure={
+                **to_plain(policy),
+                "few_holders": FEW_HOLDERS if scope.few else "",
+                "suppressed": result.suppressed,
+                "notes": list(result.notes),
+                "missing": [to_plain(m) for m in run.missing],
+            },
+            rounds=rounds,
+            seconds=round((self._parts.now() - began).total_seconds(), 6),
+            provenance={
+                "coordinator": self._parts.own.did,
+                "study": job.study.id,
+                "question_id": job.asked.id,
+                "question": digest(job.asked.question),
+                "run": run.run,
+                "permits": list(job.study.permits),
+                "holders": list(scope.holders),
+                "datasets": {did: job.study.datasets[did] for did in scope.holders},
+                "scope": digest(scope),
+                "salerno": self._parts.version,
+                "audit_index": index,
+            },
+        )
+        desk.store.end_question(job.asked.id, QuestionState.ANSWERED, answer=to_plain(answer))
+
+    def _fail(self, question_id: str, error: SalernoError) -> None:
+        with self._parts.opens() as desk:
+            desk.store.end_question(question_id, QuestionState.FAILED, error=error.to_problem())
+            desk.audit.append(
+                actor=self._parts.own.did,
+                act="question-failed",
+                subject=question_id,
+                detail={"code": error.code},
+                rule=error.rule,
+            )
+        self._pulses.forget(question_id)
+        self._bell.ring(question_topic(question_id))
+
+
+def parse_layout(text: str) -> tuple[ArraySpec, ...]:
+    """Array specifications as they lie in a store."""
+    return from_json(text, tuple[ArraySpec, ...], what="the layout")
+
+
+def _add(shares: dict[str, Share], names: dict[str, str]) -> tuple[tuple[ArraySpec, ...], NDArray[np.uint64]]:
+    headers = {did: read_stored(share.header, ShareHeader) for did, share in shares.items()}
+    first = min(shares)
+    layout = headers[first].arrays
+    for did in sorted(shares):
+        if headers[did].arrays != layout:
+            raise _Ended(
+                Invalid(
+                    "layout-differs", f"The sums of {names[did]} have another layout than {names[first]}'s"
+                )
+            )
+    return layout, add(layout, [parse_words(shares[did].words) for did in sorted(shares)])
+
+
+def _named(problem: dict[str, Any], name: str) -> SalernoError:
+    error = parse_problem(problem, int(problem.get("status", 403)))
+    error.what = f"{name}: {error.what}"
+    return error
+
+
+def _reason(problem: dict[str, Any]) -> str:
+    return f"{problem.get('title', 'refused')}: {problem.get('detail', '')}".strip().rstrip(":")
+
+
+def _lost(names: list[str], *, started: bool = False) -> SalernoError:
+    listed = ", ".join(names)
+    why = " after a total with its part had been formed" if started else ""
+    return Unavailable("holder-lost", f"{listed} did not answer{why}", remedy="Ask again when it is back.")
+
+
+def _too_few(found: int, least: int, missing: Iterable[Missing]) -> SalernoError:
+    return Unavailable(
+        "too-few-holders",
+        f"{found} holders are left, and {least} are needed; missing: {', '.join(m.name for m in missing)}",
+    )
+
+
+def _nobody(missing: Iterable[Missing]) -> SalernoError:
+    reasons = "; ".join(f"{m.name}: {m.reason}" for m in missing)
+    return Unavailable("no-holders", f"No holder is left ({reasons})")
+
+
+def _no_end(rounds: int) -> SalernoError:
+    return Invalid(
+        "too-many-rounds",
+        f"The method has no result after {rounds} rounds, the most that the policy allows",
+        remedy="Simplify the model, or look for a variable that separates the outcome.",
+    )

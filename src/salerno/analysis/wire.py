@@ -1,0 +1,96 @@
+"""Openings, rounds and shares as signed messages (compact JWS), and words as bytes."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from typing import Any, Protocol, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from salerno.analysis.model import Opened, RoundCall, RunOpening, Share, ShareHeader
+from salerno.kernel.errors import Refused
+from salerno.kernel.values import from_json, to_json
+from salerno.standards.jose import read_claims, sign_compact, verify_compact
+
+T = TypeVar("T")
+
+_TYPES: Mapping[type, str] = {
+    RunOpening: "salerno-opening+jwt",
+    Opened: "salerno-opened+jwt",
+    RoundCall: "salerno-round+jwt",
+    ShareHeader: "salerno-share+jwt",
+}
+
+
+class SigningKeys(Protocol):
+    """The part of a key ring that signs."""
+
+    def private_jwk(self) -> Mapping[str, Any]:
+        """The private signing key."""
+        ...
+
+    def signing_jwk(self) -> Mapping[str, Any]:
+        """The public signing key with its ``kid``."""
+        ...
+
+
+def render_signed(
+    value: RunOpening | Opened | RoundCall | ShareHeader, keys: SigningKeys, issuer: str
+) -> str:
+    """The value as a compact JWS whose ``typ`` says which kind it is."""
+    payload = to_json({"iss": issuer, "body": value})
+    kid = f"{issuer}#{keys.signing_jwk()['kid']}"
+    return sign_compact(payload, keys.private_jwk(), kid, _TYPES[type(value)])
+
+
+def parse_signed(token: str, kind: type[T], keys: Mapping[str, Mapping[str, Any]], issuer: str) -> T:
+    """The value that the issuer signed.
+
+    Args:
+        token: Compact JWS.
+        kind: What it must be.
+        keys: The issuer's public keys by ``kid``.
+        issuer: DID that must stand in it.
+
+    Raises:
+        Refused: Signature, kind or issuer are not in order.
+        Invalid: It is signed but of another shape.
+    """
+    payload = verify_compact(token, keys, typ=_TYPES[kind])
+    envelope = from_json(payload, dict[str, Any], what="the signed message")
+    if envelope.get("iss") != issuer:
+        raise Refused("message-issuer", "The message names another issuer than the one who signed it")
+    return from_json(to_json(envelope.get("body")), kind, what="the signed message")
+
+
+def read_stored(token: str, kind: type[T]) -> T:
+    """The value in a token that this node has verified before it stored it; the signature is not checked."""
+    return from_json(to_json(read_claims(token).get("body")), kind, what="the stored message")
+
+
+def render_words(words: NDArray[np.uint64]) -> bytes:
+    """Words as little-endian bytes."""
+    return words.astype("<u8", copy=False).tobytes()
+
+
+def parse_words(data: bytes) -> NDArray[np.uint64]:
+    """The words behind `render_words`.
+
+    Raises:
+        Refused: The length is no multiple of eight.
+    """
+    if len(data) % 8:
+        raise Refused("share-altered", "The share's words are cut off")
+    return np.frombuffer(data, "<u8")
+
+
+def render_share(header: ShareHeader, words: bytes, keys: SigningKeys, issuer: str) -> Share:
+    """A signed share."""
+    return Share(header=render_signed(header, keys, issuer), words=words)
+
+
+def words_digest(words: bytes) -> str:
+    """SHA-256 of a share's words."""
+    return hashlib.sha256(words).hexdigest()
