@@ -110,12 +110,12 @@ class Database:
                 raise translated from error
             raise
 
-    def opens(self, build: Callable[[Connection], T]) -> Opens[T]:
-        """An `Opens` that builds a service on a fresh transaction each time."""
+    def opens(self, build: Callable[[Connection], T], *, reading: bool = False) -> Opens[T]:
+        """An `Opens` that builds a service on a fresh transaction; with `reading` on one that only reads."""
 
         @contextmanager
         def opening() -> Iterator[T]:
-            with self.transaction() as connection:
+            with self.reading() if reading else self.transaction() as connection:
                 yield build(connection)
 
         return opening

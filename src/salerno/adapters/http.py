@@ -164,10 +164,11 @@ def _origin(url: httpx.URL) -> str:
 
 
 def _unreachable(url: httpx.URL, error: httpx.TransportError) -> Unavailable:
-    slow = isinstance(error, httpx.TimeoutException)
+    if isinstance(error, httpx.ReadTimeout | httpx.WriteTimeout):
+        return Unavailable("peer-slow", f"{_origin(url)} did not answer in time", remedy="Try again later.")
     return Unavailable(
         "peer-unreachable",
-        f"{_origin(url)} {'did not answer in time' if slow else 'cannot be reached'}",
+        f"{_origin(url)} cannot be reached",
         remedy="Check that the node there runs and that the network lets us through, then try again.",
     )
 

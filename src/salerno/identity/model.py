@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from typing import Any
@@ -82,3 +82,26 @@ class Credential:
     valid_from: datetime
     valid_until: datetime
     token: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AccountRecord:
+    """An account with the hash of its password, as the store keeps it."""
+
+    account: Account
+    password_hash: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MessageClaims:
+    """What a signed message between nodes states about itself, once its signature holds.
+
+    Args:
+        sender: DID of the node that signed it.
+        jti: The message's own identifier, used once.
+        expires_at: Last instant at which it may arrive.
+    """
+
+    sender: str
+    jti: str
+    expires_at: datetime

@@ -1,0 +1,138 @@
+"""JSON routes of identity, and the finding of a request's caller."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+from litestar import Request, Response, get, post
+from litestar.types import ControllerRouterHandler
+
+from salerno.adapters.database import Opens
+from salerno.identity.model import Account
+from salerno.identity.rules import key_named_by
+from salerno.identity.service import Accounts, Trust, log_in
+from salerno.kernel.errors import Invalid, NotFound, Refused
+from salerno.kernel.values import to_plain
+from salerno.standards.did import DidDocument, document_url, render_document
+from salerno.web.callers import Authenticate, Caller, bearer_token, caller_of, is_signed_message, needs
+from salerno.web.sessions import session_token
+
+
+@dataclass(frozen=True, slots=True)
+class LogIn:
+    """What a log-in sends."""
+
+    login: str
+    password: str
+
+
+def routes(open_accounts: Opens[Accounts], document: DidDocument) -> list[ControllerRouterHandler]:
+    """Log-in, log-out, the caller's own account, and the node's DID document.
+
+    Args:
+        open_accounts: Opens a transaction with the accounts.
+        document: This node's DID document.
+    """
+    rendered = render_document(document)
+
+    @get(unquote(urlsplit(document_url(document.did)).path), sync_to_thread=False)
+    def did_document() -> Response[bytes]:
+        """The node's keys, for everybody."""
+        return Response(rendered, media_type="application/did+json", headers={"cache-control": "max-age=60"})
+
+    # Comparing a password takes long on purpose, so it must not hold the loop.
+    @post("/api/log-in", status_code=200, sync_to_thread=True)
+    def log_in_with_password(data: LogIn) -> dict[str, Any]:
+        """Log a person in: name and password for a session token of 12 hours."""
+        token = log_in(open_accounts, data.login, data.password)
+        with open_accounts() as accounts:
+            account = accounts.account_of(token)
+        return {"token": token, "account": None if account is None else _plain_account(account)}
+
+    @get("/api/me", guards=[needs()], sync_to_thread=False)
+    def me(request: Request[Any, Any, Any]) -> dict[str, Any]:
+        """Who the caller is here."""
+        caller = caller_of(request)
+        known = {"kind": caller.kind, "id": caller.id, "name": caller.name, "roles": sorted(caller.roles)}
+        if caller.kind == "participant":
+            return known | {"country": caller.country}
+        return known | {"login": caller.id.rpartition("#")[2]}
+
+    @post("/api/log-out", guards=[needs()], status_code=204, sync_to_thread=False)
+    def log_out(request: Request[Any, Any, Any]) -> None:
+        """End the session whose token came with the request."""
+        with open_accounts() as accounts:
+            accounts.log_out(bearer_token({"authorization": request.headers.get("authorization", "")}))
+
+    return [did_document, log_in_with_password, me, log_out]
+
+
+def authenticator(open_trust: Opens[Trust], open_accounts: Opens[Accounts]) -> Authenticate:
+    """Finds who sent a request: a person by session token, a participant by signed message.
+
+    The outside learns no more than that a message is refused; the reason stands in the audit log, in a
+    transaction of its own. A message counts once, also when what it asks for then fails.
+
+    Args:
+        open_trust: Opens a transaction that may write.
+        open_accounts: Opens a transaction; one that only reads is enough.
+
+    Returns:
+        What `web.callers.CallerMiddleware` asks. It raises `Refused` (``message-refused``) for a bad message
+        and `Unavailable` where the sender's keys cannot be had; it answers None for a session that has ended.
+    """
+
+    def authenticate(
+        method: str, url: str, headers: Mapping[str, str], cookies: Mapping[str, str], body: bytes
+    ) -> Caller | None:
+        if is_signed_message(headers):
+            return _participant(open_trust, bearer_token(headers), method, url, body)
+        token = session_token(headers, cookies)
+        if not token:
+            return None
+        with open_accounts() as accounts:
+            account = accounts.account_of(token)
+        return None if account is None else _person(account)
+
+    return authenticate
+
+
+def _participant(open_trust: Opens[Trust], token: str, method: str, url: str, body: bytes) -> Caller:
+    try:
+        with open_trust() as trust:
+            sender = trust.sender(token)
+            resolver = trust.resolver
+        # Reading keys may take a request to the sender, so no transaction is open meanwhile.
+        resolver.resolve(sender.did, kid=key_named_by(token))
+        with open_trust() as trust:
+            participant = trust.verify_message(token, method=method, url=url, body=body)
+    except (Refused, Invalid, NotFound) as error:
+        with open_trust() as trust:
+            trust.record_refusal(token, method=method, path=urlsplit(url).path, reason=error.code)
+        raise Refused(
+            "message-refused",
+            "The message is refused",
+            remedy="Check keys, clock and admission at both nodes; this node's audit log has the reason.",
+        ) from None
+    return Caller(
+        kind="participant",
+        id=participant.did,
+        name=participant.name,
+        roles=frozenset({participant.role.value}),
+        country=participant.country,
+    )
+
+
+def _person(account: Account) -> Caller:
+    roles = frozenset(role.value for role in account.roles)
+    return Caller(kind="person", id=account.id, name=account.name, roles=roles)
+
+
+def _plain_account(account: Account) -> dict[str, Any]:
+    # The natural person's identifier never leaves the node.
+    plain: dict[str, Any] = to_plain(account)
+    del plain["person"]
+    return plain
