@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import shutil
-import socket
 import sys
 import time
 from collections.abc import Callable, Iterator
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -82,6 +79,8 @@ def _sqlite() -> Finding:
 
 
 def _package(name: str, below: str, remedy: str) -> Finding:
+    from importlib.metadata import PackageNotFoundError, version
+
     try:
         found = version(name)
     except PackageNotFoundError:
@@ -106,7 +105,9 @@ def _engine() -> Finding:
 
 
 def _disk(folder: Path) -> Finding:
-    existing = next((p for p in (folder.absolute(), *folder.absolute().parents) if p.exists()), Path("/"))
+    import shutil
+
+    existing = _existing(folder)
     free = shutil.disk_usage(existing).free // _MB
     if free < 200:
         return "problem", "disk", f"{free} MB free at {existing}; make room"
@@ -116,7 +117,7 @@ def _disk(folder: Path) -> Finding:
 def _writable(folder: Path) -> Finding:
     import tempfile
 
-    existing = next((p for p in (folder.absolute(), *folder.absolute().parents) if p.exists()), Path("/"))
+    existing = _existing(folder)
     try:
         with tempfile.NamedTemporaryFile(dir=existing):
             return "ok", "folder", f"{existing} can be written to"
@@ -124,7 +125,15 @@ def _writable(folder: Path) -> Finding:
         return "problem", "folder", f"{existing} cannot be written to: {error.strerror}"
 
 
+def _existing(folder: Path) -> Path:
+    """The folder, or the nearest one above it that is there."""
+    folder = folder.absolute()
+    return next(path for path in (folder, *folder.parents) if path.exists())
+
+
 def _port(port: int) -> Finding:
+    import socket
+
     with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as listener:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
@@ -146,6 +155,8 @@ def _clock() -> Finding:
 
 
 def _program(title: str, names: tuple[str, ...], use: str) -> Finding:
+    import shutil
+
     found = next((path for name in names if (path := shutil.which(name))), None)
     if found:
         return "ok", title, found

@@ -11,14 +11,27 @@ from typing import Any
 
 Result = Mapping[str, Any]
 
+KEYS = ("term", "variable", "name", "level", "stratum", "group", "time", "probabilities", "lower", "upper")
+"""Columns that say what a row's figures are about, whichever method the answer is of."""
+
 
 @dataclass(frozen=True)
 class Grid:
-    """A table of values; None is a suppressed or absent figure."""
+    """A table of values; None is a suppressed or absent figure.
+
+    Args:
+        title: What it shows.
+        columns: Heads.
+        rows: Values, as many in each row as there are columns.
+        keys: The columns that name what a row is about.
+        across: For a table with a column per level: what the levels are of; empty for all others.
+    """
 
     title: str
     columns: tuple[str, ...]
     rows: tuple[tuple[Any, ...], ...]
+    keys: tuple[str, ...] = ()
+    across: str = ""
 
 
 def answer_grids(answer: Mapping[str, Any]) -> list[Grid]:
@@ -31,28 +44,16 @@ def answer_grids(answer: Mapping[str, Any]) -> list[Grid]:
     question = answer.get("question") or {}
     make = _MAKERS.get(str(answer["method"]))
     grids = make(result, question) if make else []
-    return [grid for grid in [*grids, *_rest(result, str(answer["method"]))] if grid.rows]
-
-
-def _survival(result: dict[str, Any], question: Result) -> list[Grid]:
-    rows: list[tuple[Any, ...]] = []
-    names: list[str] = []
-    single: list[Result] = []
-    for stratum in result.pop("strata", []):
-        lists = [name for name, value in stratum.items() if isinstance(value, list)]
-        names = names or lists
-        single.append({name: value for name, value in stratum.items() if name not in lists})
-        steps = zip(*(stratum[name] for name in lists), strict=True)
-        rows += [(stratum.get("stratum"), *step) for step in steps]
-    curves = Grid("survival", ("stratum", *names), tuple(rows))
-    return [curves, *([_records("strata", single)] if any(len(s) > 1 for s in single) else [])]
+    factors = _names(question.get("by"))
+    return [grid for grid in [*grids, *_rest(result, str(answer["method"]), factors)] if grid.rows]
 
 
 def _crosstab(result: dict[str, Any], question: Result) -> list[Grid]:
     if not isinstance(result.get("counts"), list):
         return []
     rows, columns, counts = result.pop("rows"), result.pop("columns"), result.pop("counts")
-    head = (str(question.get("rows", "row")), *(str(c) for c in columns))
+    first = str(question.get("rows", "row"))
+    head = (first, *(str(c) for c in columns))
     lines = [(row, *line) for row, line in zip(rows, counts, strict=True)]
     right, below = result.pop("row_totals", None), result.pop("column_totals", None)
     if right is not None:
@@ -60,7 +61,7 @@ def _crosstab(result: dict[str, Any], question: Result) -> list[Grid]:
         lines = [(*line, total) for line, total in zip(lines, right, strict=True)]
     if below is not None:
         lines.append(("total", *below, *([result.pop("total", None)] if right is not None else [])))
-    return [Grid("counts", head, tuple(lines))]
+    return [Grid("count", head, tuple(lines), (first,), str(question.get("columns", "column")))]
 
 
 def _histogram(result: dict[str, Any], question: Result) -> list[Grid]:
@@ -69,69 +70,98 @@ def _histogram(result: dict[str, Any], question: Result) -> list[Grid]:
         return []
     del result["edges"], result["counts"]
     rows = tuple(zip(edges[:-1], edges[1:], counts, strict=True))
-    return [Grid("histogram", ("lower", "upper", "count"), rows)]
+    return [Grid("histogram", ("lower", "upper", "count"), rows, ("lower", "upper"))]
 
 
-def _groups(result: dict[str, Any], question: Result) -> list[Grid]:
-    by = result.pop("by", [])
-    groups = result.pop("groups", [])
-    records = [
-        {**dict(zip(by, group["levels"], strict=True)), **{k: v for k, v in group.items() if k != "levels"}}
-        for group in groups
-    ]
-    return [_records("count", records)]
-
-
-def _matrix(result: dict[str, Any], question: Result) -> list[Grid]:
+def _matrices(result: dict[str, Any], question: Result) -> list[Grid]:
     names = result.get("variables")
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+        return []
+    head = ("variable", *names)
+    grids = []
     for key, matrix in list(result.items()):
-        if isinstance(names, list) and _is_square(matrix, len(names)):
-            del result[key]
+        if _is_square(matrix, len(names)):
             rows = tuple((name, *line) for name, line in zip(names, matrix, strict=True))
-            return [Grid(key, ("variable", *map(str, names)), rows), *_matrix(result, question)]
-    result.pop("variables", None)
-    return []
+            grids.append(Grid(key, head, rows, ("variable",), "variable"))
+            del result[key]
+    if grids:
+        del result["variables"]
+    return grids
 
 
 _MAKERS: dict[str, Callable[[dict[str, Any], Result], list[Grid]]] = {
-    "count": _groups,
-    "kaplan_meier": _survival,
     "crosstab": _crosstab,
     "histogram": _histogram,
-    "correlation": _matrix,
+    "correlation": _matrices,
 }
 
 
-def _rest(result: Result, title: str) -> Iterator[Grid]:
+def _rest(result: Result, title: str, factors: Sequence[str]) -> Iterator[Grid]:
     """What no maker took: lists of records, parallel lists, and single figures."""
     parallel: dict[int, dict[str, list[Any]]] = {}
     single: list[tuple[str, Any]] = []
     nested: list[Grid] = []
     for name, value in result.items():
         if isinstance(value, Mapping) and value and all(isinstance(v, Mapping) for v in value.values()):
-            nested.append(_records(name, [{"name": key, **inner} for key, inner in value.items()]))
+            nested.append(_records(name, [{"name": key, **inner} for key, inner in value.items()], factors))
         elif isinstance(value, Mapping):
-            nested += _rest(value, name)
+            nested += _rest(value, name, factors)
         elif isinstance(value, list) and value and all(isinstance(v, Mapping) for v in value):
-            nested.append(_records(name, value))
+            nested.append(_records(name, value, factors))
         elif isinstance(value, list) and value and all(isinstance(v, list) for v in value):
             wide = max(len(line) for line in value)
             nested.append(Grid(name, tuple(map(str, range(wide))), tuple(tuple(line) for line in value)))
-        elif isinstance(value, list):
+        elif isinstance(value, list) and name != "by":
             parallel.setdefault(len(value), {})[name] = value
-        else:
+        elif name != "by":
             single.append((name, value))
     for columns in parallel.values():
-        named = "_".join(columns) if len(parallel) > 1 else title
-        yield Grid(named, tuple(columns), tuple(zip(*columns.values(), strict=True)))
+        named = title if len(parallel) == 1 else " ".join(columns)
+        yield _keyed(named, tuple(columns), tuple(zip(*columns.values(), strict=True)), ())
     yield from nested
     if single:
-        yield Grid("figures", ("figure", "value"), tuple(single))
+        yield Grid("figures", ("figure", "value"), tuple(single), ("figure",))
 
 
-def _records(title: str, records: Sequence[Result]) -> Grid:
-    names = list(dict.fromkeys(name for record in records for name in record))
-    return Grid(title, tuple(names), tuple(tuple(record.get(name) for name in names) for record in records))
+def _records(title: str, records: Sequence[Result], factors: Sequence[str]) -> Grid:
+    flat = [line for record in records for line in _lines(record, factors)]
+    names = tuple(dict.fromkeys(name for line in flat for name in line))
+    return _keyed(title, names, tuple(tuple(line.get(name) for name in names) for line in flat), factors)
+
+
+def _lines(record: Result, factors: Sequence[str]) -> list[dict[str, Any]]:
+    """A record as flat ones: inner records and parallel lists become several, each with the rest."""
+    around: dict[str, Any] = {}
+    inner: list[Result] = []
+    lists: dict[str, list[Any]] = {}
+    for name, value in record.items():
+        if name == "levels" and isinstance(value, list) and len(value) == len(factors):
+            around |= dict(zip(factors, value, strict=True))
+        elif isinstance(value, Mapping):
+            around |= {f"{name}_{key}": part for key, part in value.items()}
+        elif isinstance(value, list) and value and all(isinstance(v, Mapping) for v in value):
+            inner += value
+        elif isinstance(value, list):
+            lists[name] = value
+        else:
+            around[name] = value
+    if lists:
+        return [
+            {**around, **dict(zip(lists, line, strict=True))} for line in zip(*lists.values(), strict=True)
+        ]
+    if inner:
+        return [{**around, **line} for part in inner for line in _lines(part, factors)]
+    return [around]
+
+
+def _keyed(
+    title: str, columns: tuple[str, ...], rows: tuple[tuple[Any, ...], ...], factors: Sequence[str]
+) -> Grid:
+    return Grid(title, columns, rows, tuple(c for c in columns if c in KEYS or c in factors))
+
+
+def _names(by: Any) -> list[str]:
+    return [by] if isinstance(by, str) else list(by) if isinstance(by, list | tuple) else []
 
 
 def _is_square(value: Any, size: int) -> bool:

@@ -28,10 +28,12 @@ class Questions:
         return self._ask("count", {"by": _plain(by)}, more)
 
     def describe(
-        self, variables: str | Sequence[str] | None = None, *, by: str | None = None, **more: Any
+        self, variables: str | Sequence[str], *, by: str | Sequence[str] | None = None, **more: Any
     ) -> Answer:
-        """Number, missing, mean, variance and standard deviation of numeric columns."""
-        return self._ask("describe", {"variables": _listed(variables), "by": by}, more)
+        """Number, missing, mean, variance and standard deviation of one or several numeric columns."""
+        one = isinstance(variables, str)
+        wanted = {"variable": variables} if one else {"variables": list(variables)}
+        return self._ask("describe", {**wanted, "by": _plain(by)}, more)
 
     def crosstab(self, rows: str, columns: str, **more: Any) -> Answer:
         """Persons by two categorical columns, with the chi-square test."""
@@ -84,7 +86,3 @@ class Questions:
 
 def _plain(names: str | Sequence[str] | None) -> str | list[str] | None:
     return names if names is None or isinstance(names, str) else list(names)
-
-
-def _listed(names: str | Sequence[str] | None) -> list[str] | None:
-    return [names] if isinstance(names, str) else None if names is None else list(names)

@@ -1,13 +1,15 @@
 """An answer in the long format of DARWIN EU's packages: one row per estimate.
 
-Source: class ``summarised_result`` of the omopgenerics package, version 1; thirteen columns, all
-but ``result_id`` texts, and ``overall`` where a column does not apply.
+Source: class ``summarised_result`` of the omopgenerics package: thirteen columns, all but
+``result_id`` texts; ``overall`` where a column does not apply; several names in one cell are joined.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from typing import Any
+
+from salerno.client.frames import Grid, answer_grids
 
 COLUMNS = (
     "result_id",
@@ -28,11 +30,12 @@ COLUMNS = (
 SUPPRESSED = "-"
 """What the format writes for a suppressed estimate."""
 
+_JOIN = " &&& "
 _OVERALL = "overall"
 _ABSENT = "NA"
-
-_NAMES = ("term", "variable", "stratum", "group", "level", "name", "row", "column")
-"""Members of a record that say what its estimates are about, rather than being estimates."""
+_SUBJECT = ("term", "variable", "name")
+_ADDITIONAL = ("time", "probabilities", "lower", "upper")
+_COUNTS = ("count", "n", "n_missing", "events", "at_risk", "n_events")
 
 
 def summarised_rows(answer: Mapping[str, Any]) -> list[dict[str, Any]]:
@@ -42,118 +45,85 @@ def summarised_rows(answer: Mapping[str, Any]) -> list[dict[str, Any]]:
         answer: The answer's JSON.
 
     Returns:
-        One mapping per estimate with the keys of `COLUMNS`.
+        One mapping per estimate, with the keys of `COLUMNS` in their order.
     """
-    first = {"variable_name": "number of records", "estimate_name": "count", "estimate_value": answer["n"]}
-    rows = [first, *_estimates(answer["result"], {})]
-    name = " & ".join(str(holder) for holder in answer["holders"])
-    return [_row(row, str(answer["method"]), name) for row in rows]
+    method = str(answer["method"])
+    holders = " & ".join(str(holder) for holder in answer["holders"])
+    records = _estimate(answer["n"], "count", variable_name="number records")
+    rows = [records, *(row for grid in answer_grids(answer) for row in _of_grid(grid, method))]
+    return [{**row, "result_id": 1, "cdm_name": holders} for row in rows]
 
 
-def _row(given: Mapping[str, Any], method: str, cdm_name: str) -> dict[str, Any]:
-    value = given["estimate_value"]
+def _of_grid(grid: Grid, method: str) -> Iterator[dict[str, Any]]:
+    if grid.columns == ("figure", "value"):
+        figures = dict(grid.rows)
+        subject = str(figures.pop("variable", method))
+        for name, value in figures.items():
+            yield _estimate(value, str(name), variable_name=subject)
+        return
+    for row in grid.rows:
+        record = dict(zip(grid.columns, row, strict=True))
+        about = _about(record, grid, method)
+        for name in grid.columns:
+            if name in grid.keys:
+                continue
+            if grid.across:
+                yield _estimate(record[name], grid.title, **{**about, **_across(grid, name)})
+            else:
+                yield _estimate(record[name], name, **about)
+
+
+def _about(record: Mapping[str, Any], grid: Grid, method: str) -> dict[str, str]:
+    """What the figures of a row are about, told by its key columns."""
+    about = {"variable_name": next((_text(record[k]) for k in grid.keys if k in _SUBJECT), method)}
+    if "level" in grid.keys:
+        about["variable_level"] = _text(record["level"])
+    strata = [k for k in grid.keys if k not in (*_SUBJECT, *_ADDITIONAL, "level")]
+    if grid.across and strata:
+        return about | {"variable_name": strata[0], "variable_level": _text(record[strata[0]])}
+    for names, prefix in ((strata, "strata"), ([k for k in grid.keys if k in _ADDITIONAL], "additional")):
+        if names:
+            about[f"{prefix}_name"] = _JOIN.join(names)
+            about[f"{prefix}_level"] = _JOIN.join(_text(record[name]) for name in names)
+    return about
+
+
+def _across(grid: Grid, column: str) -> dict[str, str]:
+    if grid.across in grid.keys:  # a matrix of a thing with itself, e.g. of correlations
+        return {"additional_name": grid.across, "additional_level": column}
+    return {"strata_name": grid.across, "strata_level": column}
+
+
+def _estimate(value: Any, name: str, **about: str) -> dict[str, Any]:
     row = {
         "result_id": 1,
-        "cdm_name": cdm_name,
+        "cdm_name": "",
         "group_name": _OVERALL,
         "group_level": _OVERALL,
         "strata_name": _OVERALL,
         "strata_level": _OVERALL,
-        "variable_name": method,
+        "variable_name": _OVERALL,
         "variable_level": _ABSENT,
-        "estimate_type": _type_of(value, given["estimate_name"]),
+        "estimate_name": name,
+        "estimate_type": _type_of(value, name),
+        "estimate_value": SUPPRESSED if value is None else _text(value),
         "additional_name": _OVERALL,
         "additional_level": _OVERALL,
-        **given,
-        "estimate_value": SUPPRESSED if value is None else _text(value),
     }
-    return {column: row[column] for column in COLUMNS}
-
-
-def _estimates(result: Any, about: Mapping[str, str]) -> Iterator[dict[str, Any]]:
-    """Walk the result's JSON: records, curves (parallel lists) and matrices become rows."""
-    if not isinstance(result, Mapping):
-        return
-    about = {**about, **_subject(result)}
-    yield from _matrix(result, about)
-    lists = {k: v for k, v in result.items() if _is_numbers(v)}
-    along = next((k for k in ("time", "probabilities", "breaks", "lower") if k in lists), None)
-    for name, value in result.items():
-        if name in _NAMES or name in ("rows", "columns", "counts", along):
-            continue
-        if isinstance(value, Mapping):
-            yield from _estimates(value, {"variable_name": name, **about} if _is_flat(value) else about)
-        elif name in lists:
-            keys = lists[along] if along else range(len(value))
-            for key, number in zip(keys, value, strict=False):
-                yield {
-                    **about,
-                    "estimate_name": name,
-                    "estimate_value": number,
-                    "additional_name": along or "index",
-                    "additional_level": _text(key),
-                }
-        elif isinstance(value, Sequence) and not isinstance(value, str):
-            for part in value:
-                yield from _estimates(part, about)
-        elif not isinstance(value, str) or not about:
-            yield {**about, "estimate_name": name, "estimate_value": value}
-
-
-def _matrix(result: Mapping[str, Any], about: Mapping[str, str]) -> Iterator[dict[str, Any]]:
-    """A table of counts with named rows and columns."""
-    counts, rows, columns = result.get("counts"), result.get("rows"), result.get("columns")
-    if not (isinstance(counts, Sequence) and isinstance(rows, Sequence) and isinstance(columns, Sequence)):
-        return
-    for row, line in zip(rows, counts, strict=False):
-        for column, count in zip(columns, line, strict=False):
-            yield {
-                **about,
-                "variable_level": _text(row),
-                "strata_name": "column",
-                "strata_level": _text(column),
-                "estimate_name": "count",
-                "estimate_value": count,
-            }
-
-
-def _subject(record: Mapping[str, Any]) -> dict[str, str]:
-    for name in ("term", "variable", "name"):
-        if isinstance(record.get(name), str):
-            return {"variable_name": record[name]} | _level(record)
-    for name in ("stratum", "group"):
-        if isinstance(record.get(name), str):
-            return {"strata_name": name, "strata_level": record[name]}
-    return _level(record)
-
-
-def _level(record: Mapping[str, Any]) -> dict[str, str]:
-    level = record.get("level")
-    return {"variable_level": _text(level)} if isinstance(level, str | int | float) else {}
-
-
-def _is_numbers(value: Any) -> bool:
-    return (
-        isinstance(value, Sequence)
-        and not isinstance(value, str)
-        and bool(value)
-        and all(v is None or isinstance(v, int | float) for v in value)
-    )
-
-
-def _is_flat(value: Mapping[str, Any]) -> bool:
-    return all(v is None or isinstance(v, str | int | float) for v in value.values())
+    return {**row, **about}
 
 
 def _type_of(value: Any, name: str) -> str:
     if isinstance(value, bool):
         return "logical"
-    if isinstance(value, int) or (value is None and name in ("count", "n", "events", "at_risk")):
+    if isinstance(value, int) or (value is None and name in _COUNTS):
         return "integer"
     return "numeric" if value is None or isinstance(value, float) else "character"
 
 
 def _text(value: Any) -> str:
+    if value is None:
+        return _ABSENT
     if isinstance(value, bool):
         return "TRUE" if value else "FALSE"
     return repr(value) if isinstance(value, float) else str(value)
