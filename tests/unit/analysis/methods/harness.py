@@ -28,6 +28,8 @@ def dictionary_of(frames: Sequence[pd.DataFrame], *, max_levels: int = 40) -> Di
         kind = _datatype(values)
         distinct = sorted(values.unique().tolist(), key=str if kind is Datatype.STRING else None)
         levels: tuple[str, ...] = ()
+        if kind is Datatype.INTEGER:
+            distinct = [int(v) for v in distinct]
         if kind is not Datatype.NUMBER and len(distinct) <= max_levels:
             levels = tuple(str(v).lower() if kind is Datatype.BOOLEAN else str(v) for v in distinct)
         variables[name] = Variable(name=name, datatype=kind, levels=levels)
@@ -39,7 +41,8 @@ def _datatype(values: pd.Series) -> Datatype:
         return Datatype.BOOLEAN if len(values) and isinstance(values.iloc[0], bool) else Datatype.STRING
     if values.dtype.kind == "b" or str(values.dtype) == "boolean":
         return Datatype.BOOLEAN
-    return Datatype.INTEGER if values.dtype.kind in "iu" or str(values.dtype) == "Int64" else Datatype.NUMBER
+    whole = values.dtype.kind in "iu" or (len(values) and (values == values.round()).all())
+    return Datatype.INTEGER if whole else Datatype.NUMBER
 
 
 def scope_of(
