@@ -11,7 +11,7 @@ from typing import Any
 from salerno.adapters.http import HttpClient, Response, request_target
 from salerno.identity.model import Participant
 from salerno.identity.rules import SigningKeys, sign_message
-from salerno.kernel.errors import Invalid, SalernoError, Unavailable
+from salerno.kernel.errors import SalernoError, Unavailable
 from salerno.kernel.time import Clock
 from salerno.kernel.values import to_json
 from salerno.standards.did import DidDocument, document_url, parse_document
@@ -21,10 +21,14 @@ _REFRESH_SECONDS = 10.0
 _ATTEMPTS = 3
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class _Cached:
-    document: DidDocument
+    """What is known of a DID: its last document and when it was read, and how the last attempt went."""
+
+    document: DidDocument | None
     read_at: float
+    tried_at: float
+    error: SalernoError | None
 
 
 class HttpKeyResolver:
@@ -58,29 +62,36 @@ class HttpKeyResolver:
         """The DID's document; a fresher one is looked for when it does not list the key `kid`.
 
         Raises:
-            Unavailable: It cannot be had.
-            Invalid: It is not a document about that DID.
+            Unavailable: It cannot be had, or what is there is not a document about that DID.
         """
         if self._own is not None and did == self._own.did:
             return self._own
-        cached = self._cache.get(did)
-        if cached is not None and self._serves(cached, kid):
-            return cached.document
+        known = self._serve(did, kid)
+        if known is not None:
+            return known
         with self._lock:
             one_at_a_time = self._locks.setdefault(did, threading.Lock())
         with one_at_a_time:
-            cached = self._cache.get(did)
-            if cached is not None and self._serves(cached, kid):
-                return cached.document
-            return self._read(did, cached)
+            return self._serve(did, kid) or self._read(did)
 
-    def _serves(self, cached: _Cached, kid: str) -> bool:
-        age = time.monotonic() - cached.read_at
-        # An unknown key may be a new one; whoever invents keys must not make us ask at every message.
-        known = not kid or kid in cached.document.keys or age < _REFRESH_SECONDS
-        return age < self._ttl and known
+    def _serve(self, did: str, kid: str) -> DidDocument | None:
+        """What the cache has to say: a document, nothing, or the error of a moment ago."""
+        cached = self._cache.get(did)
+        if cached is None:
+            return None
+        now = time.monotonic()
+        document = cached.document if now - cached.read_at < self._stale else None
+        if now - cached.tried_at < _REFRESH_SECONDS:
+            # Whoever invents keys, or names a node that is down, must not make us ask at every message.
+            if document is None and cached.error is not None:
+                raise cached.error
+            return document
+        fresh = now - cached.read_at < self._ttl
+        if document is not None and fresh and (not kid or kid in document.keys):
+            return document
+        return None
 
-    def _read(self, did: str, cached: _Cached | None) -> DidDocument:
+    def _read(self, did: str) -> DidDocument:
         try:
             answer = self._http.request(
                 "GET",
@@ -92,14 +103,16 @@ class HttpKeyResolver:
             )
             document = parse_document(answer.content, did)
         except SalernoError as error:
-            if cached is not None and time.monotonic() - cached.read_at < self._stale:
-                return cached.document
-            if isinstance(error, Unavailable | Invalid):
-                raise
-            raise Unavailable(
-                "did-document", f"The DID document of {did} cannot be had: {error.what}"
-            ) from error
-        self._cache[did] = _Cached(document, time.monotonic())
+            what = f"The DID document of {did} cannot be had: {error.what}"
+            failure = Unavailable("did-document", what, remedy=error.remedy)
+            before, now = self._cache.get(did), time.monotonic()
+            if before is None or before.document is None or now - before.read_at >= self._stale:
+                self._cache[did] = _Cached(None, now, now, failure)
+                raise failure from error
+            self._cache[did] = _Cached(before.document, before.read_at, now, failure)
+            return before.document
+        now = time.monotonic()
+        self._cache[did] = _Cached(document, now, now, None)
         return document
 
 

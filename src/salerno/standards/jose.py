@@ -5,6 +5,7 @@ from __future__ import annotations
 import binascii
 from base64 import urlsafe_b64decode
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any
 
 from joserfc import jws
@@ -143,4 +144,16 @@ def _load(key: Mapping[str, Any]) -> OKPKey | ECKey:
     kept: dict[str, str | list[str]] = {
         k: str(v) for k, v in key.items() if k in ("kty", "crv", "x", "y", "d")
     }
-    return OKPKey.import_key(kept) if kept.get("kty") == "OKP" else ECKey.import_key(kept)
+    if "d" in kept:
+        return _import(kept)
+    return _load_public(tuple(sorted((k, str(v)) for k, v in kept.items())))
+
+
+@lru_cache(maxsize=1024)
+def _load_public(members: tuple[tuple[str, str], ...]) -> OKPKey | ECKey:
+    # The same peers send all the time, and reading a key takes longer than using it.
+    return _import(dict(members))
+
+
+def _import(members: dict[str, str | list[str]]) -> OKPKey | ECKey:
+    return OKPKey.import_key(members) if members.get("kty") == "OKP" else ECKey.import_key(members)
