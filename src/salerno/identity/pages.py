@@ -1,0 +1,89 @@
+"""Start page, log-in and log-out."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from litestar import get, post
+from litestar.connection import Request
+from litestar.response import Response
+from litestar.types import ControllerRouterHandler
+
+from salerno.adapters.database import Opens
+from salerno.identity.service import Accounts
+from salerno.kernel.errors import SalernoError
+from salerno.web import sessions
+from salerno.web.callers import find_caller
+from salerno.web.layout import Pages, local_path, sentence
+from salerno.web.sessions import form_of
+
+TEMPLATES = Path(__file__).with_name("templates")
+
+Req = Request[Any, Any, Any]
+
+WELCOME = {
+    "hub": (
+        "Find health data of several countries, apply once for all of them, and ask one question that is "
+        "answered where the data are."
+    ),
+    "access-body": (
+        "Applications for the data of this country are assessed and decided here, and people say here "
+        "whether their data may be used for research and other secondary uses."
+    ),
+    "holder": "Data are connected and described here. They never leave: only sums over a permitted view do.",
+}
+"""What a node is for, by role, on its start page."""
+
+
+def routes(pages: Pages, open_accounts: Opens[Accounts]) -> list[ControllerRouterHandler]:
+    """Handlers of ``/``, ``/log-in`` and ``/log-out``."""
+
+    @get("/", sync_to_thread=False, include_in_schema=False)
+    def start(request: Req) -> Response[Any]:
+        return pages.render(
+            request, "identity/start.html", title=pages.node_name, welcome=WELCOME.get(pages.role, "")
+        )
+
+    @get("/log-in", sync_to_thread=False, include_in_schema=False)
+    def log_in_form(request: Req) -> Response[Any]:
+        wanted = local_path(request.query_params.get("next", "/"))
+        if find_caller(request):
+            return pages.go(wanted)
+        return pages.render(request, "identity/log_in.html", title="Log in", login="", wanted=wanted)
+
+    # Checking a password takes a good part of a second on purpose, so it must not hold the loop.
+    @post("/log-in", sync_to_thread=True, include_in_schema=False)
+    def log_in(request: Req) -> Response[Any]:
+        form = form_of(request)
+        wanted = local_path(form.text("next", "/"))
+        errors = {
+            name: words
+            for name, words in (("login", "Enter your log-in name"), ("password", "Enter your password"))
+            if not form.text(name)
+        }
+        if not errors:
+            try:
+                with open_accounts() as accounts:
+                    token = accounts.log_in(form.text("login"), form.fields["password"][-1])
+                return pages.go(wanted, cookies=[sessions.log_in_cookie(token, secure=pages.secure)])
+            except SalernoError as error:
+                errors["login"] = sentence(error)
+        return pages.render(
+            request,
+            "identity/log_in.html",
+            title="Log in",
+            errors=errors,
+            login=form.text("login"),
+            wanted=wanted,
+        )
+
+    @post("/log-out", sync_to_thread=False, include_in_schema=False)
+    def log_out(request: Req) -> Response[Any]:
+        token = sessions.session_token({}, request.cookies)
+        if token:
+            with open_accounts() as accounts:
+                accounts.log_out(token)
+        return pages.go("/", "You are logged out.", [sessions.log_out_cookie(secure=pages.secure)])
+
+    return [start, log_in_form, log_in, log_out]
