@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from litestar import Request, get, post, put
+from litestar.params import FromPath, FromQuery, RawBody
 from litestar.types import ControllerRouterHandler
 
 from salerno.adapters.database import Opens
@@ -135,21 +136,21 @@ def _applicant(open_desk: Opens[PermitDesk]) -> list[ControllerRouterHandler]:
     researcher = [needs(PersonRole.RESEARCHER)]
 
     @post("/api/applications", guards=researcher, sync_to_thread=False)
-    def draft(request: Anyone, body: bytes) -> Case:
+    def draft(request: Anyone, body: RawBody) -> Case:
         """Begin an application; it may be incomplete."""
         application = _application(body)
         with open_desk() as desk:
             return desk.draft(application, caller_of(request).id)
 
     @put("/api/applications/{case_id:str}", guards=researcher, sync_to_thread=False)
-    def save(request: Anyone, case_id: str, body: bytes) -> Case:
+    def save(request: Anyone, case_id: FromPath[str], body: RawBody) -> Case:
         """Keep a changed draft."""
         application = _application(body)
         with open_desk() as desk:
             return desk.save(case_id, application, caller_of(request).id)
 
     @post("/api/applications/{case_id:str}/submit", guards=researcher, status_code=200, sync_to_thread=False)
-    def submit(request: Anyone, case_id: str) -> Case:
+    def submit(request: Anyone, case_id: FromPath[str]) -> Case:
         """File the application, or answer what was asked back."""
         with open_desk() as desk:
             return desk.submit(case_id, caller_of(request).id)
@@ -157,7 +158,7 @@ def _applicant(open_desk: Opens[PermitDesk]) -> list[ControllerRouterHandler]:
     @post(
         "/api/applications/{case_id:str}/withdraw", guards=researcher, status_code=200, sync_to_thread=False
     )
-    def withdraw(request: Anyone, case_id: str) -> Case:
+    def withdraw(request: Anyone, case_id: FromPath[str]) -> Case:
         """Withdraw the application where it is not decided yet."""
         with open_desk() as desk:
             return desk.withdraw(case_id, caller_of(request).id)
@@ -169,7 +170,7 @@ def _applicant(open_desk: Opens[PermitDesk]) -> list[ControllerRouterHandler]:
             return desk.cases(caller_of(request))
 
     @get("/api/applications/{case_id:str}", guards=researcher, sync_to_thread=False)
-    def application(request: Anyone, case_id: str) -> Case:
+    def application(request: Anyone, case_id: FromPath[str]) -> Case:
         """One of the caller's own applications."""
         with open_desk() as desk:
             return desk.case(case_id, caller_of(request))
@@ -191,7 +192,7 @@ def _reports(open_desk: Opens[PermitDesk]) -> list[ControllerRouterHandler]:
         status_code=204,
         sync_to_thread=True,
     )
-    def status(request: Anyone, case_id: str, body: bytes) -> None:
+    def status(request: Anyone, case_id: FromPath[str], body: RawBody) -> None:
         """An access body's report on a case."""
         report = from_json(body, StatusReport, what="the status report")
         if report.case_id != case_id:
@@ -212,32 +213,32 @@ def _officer(open_desk: Opens[PermitDesk]) -> list[ControllerRouterHandler]:
             return desk.cases(caller_of(request))
 
     @get("/api/cases/{case_id:str}", guards=officer, sync_to_thread=False)
-    def case(request: Anyone, case_id: str) -> Case:
+    def case(request: Anyone, case_id: FromPath[str]) -> Case:
         """One case."""
         with open_desk() as desk:
             return desk.case(case_id, caller_of(request))
 
     @get("/api/cases/{case_id:str}/decision", guards=officer, sync_to_thread=False)
-    def decision(case_id: str) -> Decision | None:
+    def decision(case_id: FromPath[str]) -> Decision | None:
         """The decision with its assessment; null while there is none."""
         with open_desk() as desk:
             return desk.decision(case_id)
 
     @post("/api/cases/{case_id:str}/take-up", guards=officer, status_code=200, sync_to_thread=False)
-    def take_up(request: Anyone, case_id: str) -> Case:
+    def take_up(request: Anyone, case_id: FromPath[str]) -> Case:
         """Begin to process a case."""
         with open_desk() as desk:
             return desk.take_up(case_id, caller_of(request).id)
 
     @post("/api/cases/{case_id:str}/ask-back", guards=officer, status_code=200, sync_to_thread=False)
-    def ask_back(request: Anyone, case_id: str, body: bytes) -> Case:
+    def ask_back(request: Anyone, case_id: FromPath[str], body: RawBody) -> Case:
         """Ask the applicant to complete the application."""
         asked = from_json(body, QuestionBody, what="the question")
         with open_desk() as desk:
             return desk.ask_back(case_id, caller_of(request).id, asked.question)
 
     @post("/api/cases/{case_id:str}/grant", guards=officer, status_code=200, sync_to_thread=False)
-    def grant(request: Anyone, case_id: str, body: bytes) -> IssuedPermit:
+    def grant(request: Anyone, case_id: FromPath[str], body: RawBody) -> IssuedPermit:
         """Issue a permit."""
         given = from_json(body, GrantBody, what="the decision")
         with open_desk() as desk:
@@ -256,14 +257,14 @@ def _officer(open_desk: Opens[PermitDesk]) -> list[ControllerRouterHandler]:
             )
 
     @post("/api/cases/{case_id:str}/refuse", guards=officer, status_code=200, sync_to_thread=False)
-    def refuse(request: Anyone, case_id: str, body: bytes) -> Case:
+    def refuse(request: Anyone, case_id: FromPath[str], body: RawBody) -> Case:
         """Refuse a case."""
         given = from_json(body, RefuseBody, what="the decision")
         with open_desk() as desk:
             return desk.refuse(case_id, caller_of(request).id, given.assessment, given.reason)
 
     @post("/api/permits/revoke", guards=officer, status_code=200, sync_to_thread=False)
-    def revoke(request: Anyone, body: bytes) -> IssuedPermit:
+    def revoke(request: Anyone, body: RawBody) -> IssuedPermit:
         """Revoke a permit at once."""
         given = from_json(body, RevokeBody, what="the revocation")
         with open_desk() as desk:
@@ -274,7 +275,7 @@ def _officer(open_desk: Opens[PermitDesk]) -> list[ControllerRouterHandler]:
 
 def _deliveries(open_desk: Opens[PermitDesk]) -> list[ControllerRouterHandler]:
     @post("/api/exchange/cases", guards=[needs(ParticipantRole.HUB)], status_code=204, sync_to_thread=False)
-    def receive(request: Anyone, body: bytes) -> None:
+    def receive(request: Anyone, body: RawBody) -> None:
         """An application's part from the hub."""
         part = from_json(body, CasePart, what="the application's part")
         with open_desk() as desk:
@@ -285,7 +286,7 @@ def _deliveries(open_desk: Opens[PermitDesk]) -> list[ControllerRouterHandler]:
         guards=[needs(ParticipantRole.HOLDER, ParticipantRole.HUB, ParticipantRole.SPE)],
         sync_to_thread=False,
     )
-    def permit_status(request: Anyone, id: str) -> PermitStatusAnswer:
+    def permit_status(request: Anyone, id: FromQuery[str]) -> PermitStatusAnswer:
         """State of a permit, for a participant that it concerns."""
         with open_desk() as desk:
             issued = desk.status_for(id, caller_of(request).id)
@@ -293,7 +294,7 @@ def _deliveries(open_desk: Opens[PermitDesk]) -> list[ControllerRouterHandler]:
 
     # A token per opted-out person is computed, so this one leaves the loop.
     @get("/api/exchange/opt-outs", guards=[needs(ParticipantRole.HOLDER)], sync_to_thread=True)
-    def opt_outs(request: Anyone, known: str = "") -> OptOutList:
+    def opt_outs(request: Anyone, known: FromQuery[str] = "") -> OptOutList:
         """The opt-out list for the holder that asks."""
         with open_desk() as desk:
             return desk.opt_outs_for(caller_of(request).id, known_revision=known)
@@ -312,7 +313,7 @@ def _citizen(open_desk: Opens[PermitDesk], find_person: FindPerson) -> list[Cont
             return _answer(desk.opt_out_history(person))
 
     @post("/api/opt-out", guards=citizen, status_code=200, sync_to_thread=False)
-    def opt_out(request: Anyone, body: bytes) -> OptOutAnswer:
+    def opt_out(request: Anyone, body: RawBody) -> OptOutAnswer:
         """Opt out, or take the opt-out back."""
         wanted = from_json(body, OptOutBody, what="the opt-out")
         caller = caller_of(request)

@@ -49,7 +49,8 @@ def policy_of(permit: DataPermit) -> Agreement:
     prohibited; results are published within 18 months with their source (Art. 61(4)).
     """
     limits = _limits(permit)
-    tables = [(scope, table) for scope in permit.data for table in scope.tables]
+    # Sorted, since the order of a JSON object's members is lost on the way.
+    tables = [(scope, table) for scope in permit.data for table in sorted(scope.tables)]
     datasets = list(dict.fromkeys(scope.dataset for scope in permit.data))
     return Agreement(
         uid=permit.id,

@@ -89,6 +89,16 @@ class CaseFile:
         if self._own.role is not role:
             raise Refused("wrong-node", f"This node is no {role.value}", remedy=f"Ask at the {role.value}.")
 
+    def _refuse_message(self, sender: str, subject: str, refusal: Refused) -> Refused:
+        self._audit.append_refusal(
+            actor=sender,
+            act="message-refused",
+            subject=subject,
+            detail={"code": refusal.code},
+            rule=refusal.rule,
+        )
+        return refusal
+
     def _present(self, issued: IssuedPermit) -> IssuedPermit:
         return replace(issued, state=permit_state(issued, self._clock.now()))
 

@@ -60,7 +60,8 @@ class Deciding(CaseFile):
         """
         self._at(ParticipantRole.ACCESS_BODY)
         if self._peers.participant(sender).role is not ParticipantRole.HUB:
-            raise Refused("not-a-hub", f"{sender} is no hub, so it cannot forward applications")
+            refusal = Refused("not-a-hub", f"{sender} is no hub, so it cannot forward applications")
+            raise self._refuse_message(sender, part.case_id, refusal)
         self._check_country(part)
         case = self._store.case(part.case_id)
         if case is None:

@@ -184,11 +184,12 @@ class Filing(CaseFile):
         self._at(ParticipantRole.HUB)
         body = self._peers.participant(sender)
         if body.role is not ParticipantRole.ACCESS_BODY or body.country != report.country:
-            raise Refused(
+            refusal = Refused(
                 "not-your-country",
                 f"{sender} is not the access body of {report.country}",
                 rule="EHDS Art. 55(1)",
             )
+            raise self._refuse_message(sender, report.case_id, refusal)
         case = self._found(report.case_id)
         country = report.country
         if country not in case.countries or case.submitted_at is None:
@@ -235,11 +236,12 @@ class Filing(CaseFile):
             report.country,
             self._own.did,
         ):
-            raise Refused(
+            refusal = Refused(
                 "permit-mismatch",
                 f"Permit {permit.id} is not of this case, country, access body and environment",
                 rule="EHDS Art. 68(10)",
             )
+            raise self._refuse_message(sender, report.case_id, refusal)
         revoked = report.permit_state is PermitState.REVOKED
         self._store.put_permit(
             IssuedPermit(

@@ -46,6 +46,18 @@ class Journal(Protocol):
         """Append one entry and return its index."""
         ...
 
+    def append_refusal(
+        self,
+        *,
+        actor: str,
+        act: str,
+        subject: str,
+        detail: Mapping[str, Any] | None = None,
+        rule: str = "",
+    ) -> None:
+        """Append an entry that stays although the refusal raised next rolls the transaction back."""
+        ...
+
 
 class JobQueue(Protocol):
     """The durable job queue of the same transaction."""
