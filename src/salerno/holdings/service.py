@@ -350,9 +350,7 @@ class ViewDoor:
         check_permit_covers(permit, request, holding, now, self._own.did)
         needed = self._engine.columns_needed(holding, request.frame, request.columns)
         state = self._fresh_state(permit)
-        scope = check_permit_covers(
-            permit, request, holding, now, self._own.did, state=state, needed=needed
-        )
+        scope = check_permit_covers(permit, request, holding, now, self._own.did, state=state, needed=needed)
         opted_out, salt = self._opted_out(permit)
         policy = holding.policy.stricter(permit.policy)
         frame = self._engine.open(

@@ -42,7 +42,9 @@ def check_aggregate(expression: ir.Table, view: ir.Table) -> None:
             )
         if isinstance(node, (*_RAW_SQL, ops.ScalarUDF, ops.AggUDF)):
             raise Refused(
-                "outside-view", "An expression over a view cannot contain SQL or functions of its own", rule=_RULE
+                "outside-view",
+                "An expression over a view cannot contain SQL or functions of its own",
+                rule=_RULE,
             )
     if not _summed(expression.op(), allowed):
         raise Refused(

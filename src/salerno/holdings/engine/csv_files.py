@@ -22,7 +22,12 @@ _LINE = re.compile(r"CSV Error on Line: (\d+)")
 _COUNTS = re.compile(r"Expected Number of Columns: (\d+) Found: (\d+)")
 _COLUMN = re.compile(r'converting column "([^"]+)"')
 _TYPE = re.compile(r"to (?:type )?'?([A-Z]+)'?")
-_PLAIN_TYPES = {"BIGINT": "a whole number", "DOUBLE": "a number", "DATE": "a date", "TIMESTAMP": "a date and time"}
+_PLAIN_TYPES = {
+    "BIGINT": "a whole number",
+    "DOUBLE": "a number",
+    "DATE": "a date",
+    "TIMESTAMP": "a date and time",
+}
 
 
 def quote_text(text: str) -> str:

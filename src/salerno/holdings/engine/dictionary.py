@@ -121,9 +121,7 @@ def _counts(source: Source, table: ir.Table, kinds: Mapping[str, Datatype], pers
         figures[f"n:{name}"] = column.count()
         if kind in (Datatype.STRING, Datatype.INTEGER, Datatype.BOOLEAN):
             # An estimate will do: it only tells categories from free text.
-            figures[f"distinct:{name}"] = (
-                column.approx_nunique() if source.is_duckdb else column.nunique()
-            )
+            figures[f"distinct:{name}"] = column.approx_nunique() if source.is_duckdb else column.nunique()
     row: dict[str, Any] = source.fetch(table.aggregate(**figures)).to_pylist()[0]
     return row
 
@@ -146,9 +144,7 @@ def _levels(
         known = table.filter(column.notnull())
         grouped = known.group_by(level=known[name].cast("string"))
         persons = known[person].nunique() if person else known.count()
-        parts.append(
-            grouped.aggregate(persons=persons).mutate(number=ibis.literal(number, type="int32"))
-        )
+        parts.append(grouped.aggregate(persons=persons).mutate(number=ibis.literal(number, type="int32")))
     every = parts[0] if len(parts) == 1 else ibis.union(*parts, distinct=False)
     found: dict[str, list[tuple[str, int]]] = {}
     for row in source.fetch(every).to_pylist():

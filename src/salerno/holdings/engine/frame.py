@@ -9,90 +9,13 @@ import ibis
 import ibis.expr.types as ir
 
 from salerno.holdings.model import EventDefinition, StudyFrame
-from salerno.kernel.errors import Invalid, near
 from salerno.standards.omop import EVENT_TABLES, FEMALE, MALE
-
-PERSON_COLUMNS = frozenset({"gender_concept_id", "year_of_birth", "month_of_birth", "day_of_birth"})
-PERIOD_COLUMNS = frozenset({"observation_period_start_date", "observation_period_end_date"})
-FRAME_COLUMNS = ("group", "time", "status", "age", "sex", "index_year")
-"""Columns that every frame on OMOP has, before its covariates."""
 
 KEY = "_person"
 """Name of the person's key inside the engine; never a column of a view."""
 
 Tables = Callable[[str], ir.Table]
 """Gives an OMOP table of the standard's types, limited to what may be read."""
-
-
-def check_frame(frame: StudyFrame) -> None:
-    """Refuse a frame that makes no sense on OMOP, whatever the data.
-
-    Raises:
-        Invalid: What is wrong, with the nearest known name.
-    """
-    if not frame.groups:
-        raise Invalid(
-            "frame-groups",
-            "A frame on OMOP data needs the index event of at least one group",
-            remedy="Name groups, or a table to be read as it is.",
-        )
-    if frame.washout_days < 0:
-        raise Invalid("frame-washout", "The washout is a number of days, not below zero")
-    if frame.follow_up_days is not None and frame.follow_up_days < 1:
-        raise Invalid("frame-follow-up", "The longest follow-up is a number of days, at least 1")
-    for event in definitions(frame):
-        if event.table not in EVENT_TABLES:
-            raise Invalid(
-                "frame-event",
-                f"{event.table!r} is no OMOP table of events",
-                remedy=near(event.table, EVENT_TABLES),
-            )
-        if EVENT_TABLES[event.table].concept and not event.concepts:
-            raise Invalid(
-                "frame-event", f"An event of {event.table!r} needs at least one concept", remedy="Name it."
-            )
-        if not EVENT_TABLES[event.table].concept and event.concepts:
-            raise Invalid("frame-event", f"An event of {event.table!r} has no concepts", remedy="Leave them out.")
-    taken = set(FRAME_COLUMNS) | {"holder", KEY}
-    for covariate in frame.covariates:
-        if covariate.name in taken or not covariate.name.isidentifier():
-            raise Invalid(
-                "frame-covariate",
-                f"{covariate.name!r} cannot be the name of a covariate",
-                remedy="Use letters, digits and underscores, and no name twice nor that of another column.",
-            )
-        if covariate.days_before is not None and covariate.days_before < 1:
-            raise Invalid("frame-covariate", f"{covariate.name!r} needs at least one day before the index date")
-        taken.add(covariate.name)
-
-
-def definitions(frame: StudyFrame) -> list[EventDefinition]:
-    """Every event definition of a frame."""
-    outcome = [frame.outcome] if frame.outcome else []
-    return [*frame.groups.values(), *outcome, *(c.event for c in frame.covariates)]
-
-
-def columns_needed(frame: StudyFrame) -> dict[str, set[str]]:
-    """Columns by OMOP table that a frame is computed from; the permit must name each of them.
-
-    Keys that link rows are left out: they stay inside the engine and no study sees them. So are the
-    vocabulary tables, which say nothing about any person.
-
-    Args:
-        frame: A frame with groups.
-
-    Raises:
-        Invalid: See `check_frame`.
-    """
-    check_frame(frame)
-    needed = {
-        "person": set(PERSON_COLUMNS),
-        "observation_period": set(PERIOD_COLUMNS),
-        "death": {EVENT_TABLES["death"].start},
-    }
-    for event in definitions(frame):
-        needed.setdefault(event.table, set()).update(EVENT_TABLES[event.table].columns)
-    return needed
 
 
 @dataclass(frozen=True)
@@ -163,9 +86,7 @@ def _index(frame: StudyFrame, tables: Tables) -> ir.Table:
     # One row per person and group whose first event is on the index date: a second one is a tie.
     on_day = firsts.join(per_person, KEY, how="inner")
     on_day = on_day.filter(on_day["first"] == on_day.index_date)
-    joined = on_day.group_by([KEY, "index_date"]).aggregate(
-        level=on_day.level.min(), n_groups=on_day.count()
-    )
+    joined = on_day.group_by([KEY, "index_date"]).aggregate(level=on_day.level.min(), n_groups=on_day.count())
     names = ibis.cases(*((joined.level == number, name) for number, name in enumerate(levels)))
     return joined.select(KEY, "index_date", "n_groups", group=names)
 
@@ -208,7 +129,9 @@ def _followed(frame: StudyFrame, observed: ir.Table, tables: Tables) -> ir.Table
     if frame.follow_up_days is not None:
         until.append(ibis.literal(frame.follow_up_days, type="int64"))
     # LEAST passes over missing dates: who did not die is followed to the end of observation.
-    table = table.mutate(censored=ibis.least(*until), outcome_day=_days(table.first_outcome, table.index_date))
+    table = table.mutate(
+        censored=ibis.least(*until), outcome_day=_days(table.first_outcome, table.index_date)
+    )
     hit = (table.outcome_day <= table.censored).fill_null(False)
     return table.mutate(days=ibis.ifelse(hit, table.outcome_day, table.censored), hit=hit)
 
@@ -223,7 +146,9 @@ def _columns(frame: StudyFrame, persons: ir.Table, tables: Tables) -> ir.Table:
             "status": persons.hit.cast("int64"),
             "age": _age(persons),
             "sex": ibis.cases(
-                (persons.gender_concept_id == FEMALE, "F"), (persons.gender_concept_id == MALE, "M"), else_="U"
+                (persons.gender_concept_id == FEMALE, "F"),
+                (persons.gender_concept_id == MALE, "M"),
+                else_="U",
             ),
             "index_year": persons.index_date.year().cast("int64"),
         }

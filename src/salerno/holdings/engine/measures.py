@@ -107,7 +107,9 @@ def _month(number: int | None) -> date | None:
     return None if number is None else date(number // 12, number % 12 + 1, 1)
 
 
-def _ages(source: Source, persons: ir.Table, periods: ir.Table, min_cell: int) -> tuple[int | None, int | None]:
+def _ages(
+    source: Source, persons: ir.Table, periods: ir.Table, min_cell: int
+) -> tuple[int | None, int | None]:
     """Youngest and oldest age at the end of observation, as bounds of age bands with enough persons."""
     last = periods.group_by("person_id").aggregate(until=periods.observation_period_end_date.max())
     both = persons.join(last, "person_id", how="inner")

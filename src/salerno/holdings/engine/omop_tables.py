@@ -18,7 +18,13 @@ TYPES: Mapping[str, str] = {
     "datetime": "timestamp",
     "string": "string",
 }
-_DUCKDB = {"integer": "BIGINT", "float": "DOUBLE", "date": "DATE", "datetime": "TIMESTAMP", "string": "VARCHAR"}
+_DUCKDB = {
+    "integer": "BIGINT",
+    "float": "DOUBLE",
+    "date": "DATE",
+    "datetime": "TIMESTAMP",
+    "string": "VARCHAR",
+}
 
 
 def open_omop(source: str, limits: EngineLimits | None = None) -> Source:
@@ -113,7 +119,9 @@ def check_types(source: Source, name: str) -> None:
     """
     typed = omop_table(source, name)
     raw = _lower_columns(name, without_header_row(source, source.table(name)))
-    doubtful = [c for c in typed.columns if isinstance(raw[c].type(), dt.String) and typed[c].type() != raw[c].type()]
+    doubtful = [
+        c for c in typed.columns if isinstance(raw[c].type(), dt.String) and typed[c].type() != raw[c].type()
+    ]
     if not doubtful or not source.is_duckdb:
         return
     lost = source.fetch(

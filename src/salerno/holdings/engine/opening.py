@@ -2,27 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+from secrets import token_bytes
 
 import ibis
 import ibis.expr.datatypes as dt
 import ibis.expr.types as ir
 import pyarrow as pa
 
-from salerno.catalogue.model import TableDescription
-from salerno.holdings.engine import frame as omop_frame
 from salerno.holdings.engine.aggregates import check_aggregate
 from salerno.holdings.engine.conditions import keep_rows
 from salerno.holdings.engine.dictionary import datatype_of, profile
-from salerno.holdings.engine.frame import KEY
+from salerno.holdings.engine.frame import KEY, build
 from salerno.holdings.engine.measures import measure_omop, measure_tables
 from salerno.holdings.engine.omop_tables import check_types, omop_table, open_omop
 from salerno.holdings.engine.persons import opted_out_keys
 from salerno.holdings.engine.sources import EngineLimits, Source, open_source
 from salerno.holdings.model import AttritionStep, Dictionary, Holding, Measured, StudyFrame
-from salerno.holdings.rules import Columns
+from salerno.holdings.rules import Columns, check_frame, columns_needed
 from salerno.kernel.errors import Invalid, Refused, near
 from salerno.permits.model import DataScope
+from salerno.permits.rules import opt_out_token
 from salerno.standards.omop import EVENT_TABLES, FIELDS, VOCABULARY, is_identifier
 
 VIEW = "permitted_view"
@@ -83,7 +84,7 @@ class IbisEngine:
     def columns_needed(self, holding: Holding, frame: StudyFrame, columns: tuple[str, ...] = ()) -> Columns:
         """Base columns by table that a frame is computed from, without keys that no study sees."""
         if holding.kind == "omop" and not frame.table:
-            return omop_frame.columns_needed(frame)
+            return columns_needed(frame)
         with self._source(holding) as source:
             name, table = self._plain_table(source, holding, frame)
             named = {condition.column for condition in frame.where} | set(columns)
@@ -109,9 +110,9 @@ class IbisEngine:
 
         Numbers below the holder's threshold, and steps that leave out fewer than that, read None.
         """
-        omop_frame.check_frame(frame)
+        check_frame(frame)
         with self._source(holding) as source:
-            steps = omop_frame.build(frame, _permitted_omop(source, holding, None, frozenset(), b""))
+            steps = build(frame, _permitted_omop(source, holding, None, frozenset(), b""))
             counted = ibis.union(
                 *(
                     table.aggregate(persons=table.count()).mutate(step=ibis.literal(number))
@@ -162,9 +163,9 @@ class IbisEngine:
         min_cell: int,
         holder_name: str,
     ) -> IbisFrame:
-        omop_frame.check_frame(frame)
+        check_frame(frame)
         tables = _permitted_omop(source, holding, scope, opted_out, salt)
-        built = omop_frame.build(frame, tables).frame
+        built = build(frame, tables).frame
         built = keep_rows(built, frame.where, where="The frame").drop(KEY)
         # Kept once, as every round reads it: the joins cost more than all sums over their result.
         kept = source.keep("study_frame", built)
@@ -258,9 +259,7 @@ def _permitted_omop(
                     if optional not in rows.columns:
                         rows = rows.mutate(**{optional: ibis.null("int64")})
                 if opted_out:
-                    rows = _without_opted_out(
-                        source, holding, name, full, rows, "person_id", opted_out, salt
-                    )
+                    rows = _without_opted_out(source, holding, name, full, rows, "person_id", opted_out, salt)
             made[name] = rows.mutate(**{KEY: rows.person_id})
         return made[name]
 
@@ -362,3 +361,26 @@ def _plain_type(column: ir.Value) -> ir.Value:
     if isinstance(kind, dt.UUID):
         return column.cast("string")
     return column
+
+
+def read_rows(
+    source: str, frame: StudyFrame, *, without: Sequence[str] = (), limits: EngineLimits | None = None
+) -> pa.Table:
+    """The rows of a frame on an OMOP source, for whoever owns all of the data: demos and tests.
+
+    No door is passed here and no permit asked: a node that serves others never calls it.
+
+    Args:
+        source: OMOP source.
+        frame: What is read.
+        without: Identifiers of persons to leave out.
+        limits: What the engine may use.
+    """
+    check_frame(frame)
+    salt = token_bytes(32)
+    tokens = frozenset(opt_out_token(salt, person) for person in without)
+    holding = Holding(id="", dataset="", title="", source=source, kind="omop", connected_at=datetime.now(UTC))
+    with open_omop(source, limits) as opened:
+        built = build(frame, _permitted_omop(opened, holding, None, tokens, salt)).frame
+        rows: pa.Table = opened.fetch(keep_rows(built, frame.where, where="The frame").drop(KEY))
+    return rows

@@ -209,7 +209,9 @@ def open_source(
         )
     path = Path(source).expanduser()
     if not path.exists():
-        raise Invalid("no-such-source", f"There is no file or folder {path.name!r}", remedy="Look at the path.")
+        raise Invalid(
+            "no-such-source", f"There is no file or folder {path.name!r}", remedy="Look at the path."
+        )
     if path.is_file() and path.suffix.lower() in DUCKDB_SUFFIXES:
         return _open_duckdb(path, limits, lower=lower)
     return _open_files(_files(path, lower=lower), limits, types, verbatim)
