@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from datetime import date, datetime
+from datetime import UTC, date, datetime
 from enum import StrEnum
 
 from salerno.kernel.codes import DataCategory
@@ -45,6 +45,7 @@ class Variable:
 
     @property
     def is_numeric(self) -> bool:
+        """Whether one can calculate with it; true counts as 1."""
         return self.datatype in (Datatype.INTEGER, Datatype.NUMBER, Datatype.BOOLEAN)
 
 
@@ -125,3 +126,83 @@ class SearchHit:
     dataset: DatasetDescription
     score: float
     matches: tuple[str, ...] = field(default=())
+
+
+LANGUAGES: dict[str, str] = {
+    "bg": "Bulgarian", "cs": "Czech", "da": "Danish", "de": "German", "el": "Greek", "en": "English",
+    "es": "Spanish", "et": "Estonian", "fi": "Finnish", "fr": "French", "ga": "Irish", "hr": "Croatian",
+    "hu": "Hungarian", "it": "Italian", "lt": "Lithuanian", "lv": "Latvian", "mt": "Maltese", "nl": "Dutch",
+    "pl": "Polish", "pt": "Portuguese", "ro": "Romanian", "sk": "Slovak", "sl": "Slovenian", "sv": "Swedish",
+}  # fmt: skip
+"""Official languages of the Union by ISO 639-1 code: a description is in at least one (Art. 77(2))."""
+
+UNKNOWN_TIME = datetime(1970, 1, 1, tzinfo=UTC)
+"""`DatasetDescription.modified` of a description whose publisher does not tell when it was made."""
+
+
+class Level(StrEnum):
+    """How much a finding weighs: the profile's own two words."""
+
+    MANDATORY = "mandatory"
+    RECOMMENDED = "recommended"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finding:
+    """One thing that is wrong with a description, in words, with what to do about it.
+
+    Args:
+        level: A description with a mandatory finding is neither published nor harvested.
+        dataset: IRI of the data set, empty when it has none.
+        property: Where it is: the profile's name of the property, e.g. ``dct:provenance``.
+        what: What is wrong.
+        remedy: What to do.
+        rule: The source of the rule.
+    """
+
+    level: Level
+    dataset: str
+    property: str
+    what: str
+    remedy: str
+    rule: str = "HealthDCAT-AP Release 8, NON_PUBLIC"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CatalogueHeader:
+    """What a published catalogue says about itself.
+
+    Args:
+        iri: The catalogue's own IRI.
+        publisher: Who runs the node.
+        homepage: Address of the node's portal.
+    """
+
+    iri: str
+    title: str
+    description: str
+    publisher: Agent
+    homepage: str = ""
+    language: str = "en"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HarvestReport:
+    """What one harvest of one source did.
+
+    Args:
+        source: DID of the participant.
+        harvested_at: When.
+        added, changed, removed, unchanged: IRIs of data sets.
+        refused: Why single data sets of the source were not taken over.
+        error: Why the whole harvest failed and changed nothing; empty when it did not.
+    """
+
+    source: str
+    harvested_at: datetime
+    added: tuple[str, ...] = ()
+    changed: tuple[str, ...] = ()
+    removed: tuple[str, ...] = ()
+    unchanged: tuple[str, ...] = ()
+    refused: tuple[Finding, ...] = ()
+    error: str = ""
