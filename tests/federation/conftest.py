@@ -19,9 +19,9 @@ from salerno.adapters.keys import KeyRing
 from salerno.analysis import store as analysis_store
 from salerno.analysis.model import AskedQuestion, QuestionState, Share, Study, StudyOptions, Work
 from salerno.analysis.remote import LoopbackHub
-from salerno.analysis.service.agent import Agent, AgentParts
+from salerno.analysis.service.agent import Agent
 from salerno.analysis.service.coordinator import Coordinator
-from salerno.analysis.service.ports import Deadlines, HolderDesk, HubDesk, HubParts
+from salerno.analysis.service.ports import AgentParts, Deadlines, HolderDesk, HubDesk, HubParts
 from salerno.audit import store as audit_store
 from salerno.audit.model import Entry
 from salerno.audit.service import AuditLog
@@ -188,7 +188,6 @@ class Holder(Node):
             own=self.who,
             hub=self.space.hub.who.did,
             read_permit=lambda token: parse_permit(self.verify(token)),
-            now=self.space.clock.now,
         )
         return Agent(hub or self.wire(), parts, **options)
 

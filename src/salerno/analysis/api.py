@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 from litestar import Request, Response, get, post
 from litestar.status_codes import HTTP_200_OK, HTTP_204_NO_CONTENT
@@ -28,6 +28,7 @@ MAX_SHARE_BYTES = 96 * 1024 * 1024
 
 _LOOK_SECONDS = 2.0  # the database is looked at although no bell rang, for a hub of several processes
 
+T = TypeVar("T")
 AnyRequest = Request[Any, Any, Any]
 
 
@@ -190,7 +191,9 @@ def _chosen(permits: Sequence[IssuedPermit], asked: NewStudy) -> list[IssuedPerm
     return [mine[permit_id] for permit_id in dict.fromkeys(asked.permits)]
 
 
-async def _look_until(coordinator: Coordinator, topic: str, look: Any, wait: float) -> Any:
+async def _look_until(
+    coordinator: Coordinator, topic: str, look: Callable[[], Awaitable[tuple[T, bool]]], wait: float
+) -> T:
     """Look, and look again after each ring, until there is something or the wait is over."""
     loop = asyncio.get_running_loop()
     end = loop.time() + min(max(wait, 0.0), LONGEST_WAIT_SECONDS)

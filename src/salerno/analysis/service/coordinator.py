@@ -21,7 +21,8 @@ from salerno.analysis.model import (
 )
 from salerno.analysis.rules import check_header, check_permits, datasets_of
 from salerno.analysis.service.bell import Bell, question_topic, run_topic
-from salerno.analysis.service.ports import HubDesk, HubParts, Pending
+from salerno.analysis.service.ports import HubDesk, HubParts
+from salerno.analysis.service.records import Pending
 from salerno.analysis.service.running import Pulses, Runner
 from salerno.analysis.wire import parse_signed, words_digest
 from salerno.holdings.model import StudyFrame

@@ -9,9 +9,9 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import replace
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -42,9 +42,11 @@ from salerno.analysis.rules import (
     share_digest,
 )
 from salerno.analysis.service.bell import Bell, holder_topic, question_topic, run_topic
-from salerno.analysis.service.ports import HubDesk, HubParts, Missing, RunRecord
+from salerno.analysis.service.endings import lost, named, no_end, nobody, reason, too_few
+from salerno.analysis.service.ports import HubDesk, HubParts
+from salerno.analysis.service.records import Missing, RunRecord
 from salerno.analysis.wire import parse_words, read_stored, render_signed, render_words
-from salerno.kernel.errors import Invalid, SalernoError, Unavailable, parse_problem
+from salerno.kernel.errors import Invalid, SalernoError, Unavailable
 from salerno.kernel.values import digest, from_json, to_json, to_plain
 
 T = TypeVar("T")
@@ -215,19 +217,19 @@ class Runner:
             refusal = opened[did].refusal if did in opened else None
             if refusal is not None:
                 if job.study.options.on_refusal != "leave-out":
-                    raise _Ended(_named(refusal, job.names[did]))
-                missing.append(Missing(holder=did, name=job.names[did], reason=_reason(refusal)))
+                    raise _Ended(named(refusal, job.names[did]))
+                missing.append(Missing(holder=did, name=job.names[did], reason=reason(refusal)))
                 del opened[did]
             elif did not in opened:
                 if not can_go_on(len(opened), job.study.options):
-                    raise _Ended(_lost([job.names[did]]))
+                    raise _Ended(lost([job.names[did]]))
                 missing.append(Missing(holder=did, name=job.names[did], reason="did not answer"))
         if not opened:
-            raise _Ended(_nobody(missing))
+            raise _Ended(nobody(missing))
         policy = merge_policies(o.policy for o in opened.values())
         least = max(policy.min_holders, (job.study.options.min_holders or 1) if missing else 1)
         if len(opened) < least:
-            raise _Ended(_too_few(len(opened), least, missing))
+            raise _Ended(too_few(len(opened), least, missing))
         dictionaries = {did: o.dictionary for did, o in opened.items() if o.dictionary is not None}
         merged = merge_dictionaries(dictionaries, job.names)
         check_columns(job.asked.question, merged)
@@ -266,7 +268,7 @@ class Runner:
                 if isinstance(state, Result):
                     self._answer(desk, job, run, number, state)
                 elif number >= scope.policy.max_rounds:
-                    raise _Ended(_no_end(number))
+                    raise _Ended(no_end(number))
                 else:
                     self._open_round(desk, job, run, number + 1, shares)
             if ended:
@@ -299,16 +301,17 @@ class Runner:
         for did, header in headers.items():
             refusal = read_stored(header, ShareHeader).refusal
             if refusal is not None:
-                raise _Ended(_named(refusal, job.names[did]))
-        lost = [did for did in run.holders if did not in headers]
-        if lost:
-            remaining = tuple(did for did in run.holders if did not in lost)
+                raise _Ended(named(refusal, job.names[did]))
+        silent = [did for did in run.holders if did not in headers]
+        if silent:
+            remaining = tuple(did for did in run.holders if did not in silent)
             policy = run.scope.policy if run.scope else None
             # With a total formed, running again without a holder would let the coordinator subtract the two.
             if number > 1 or not can_go_on(len(remaining), job.study.options, policy):
-                raise _Ended(_lost([job.names[did] for did in lost], started=number > 1))
-            reason = "did not answer round 1"
-            left_out = tuple(Missing(holder=did, name=job.names[did], reason=reason) for did in lost)
+                raise _Ended(lost([job.names[did] for did in silent], started=number > 1))
+            left_out = tuple(
+                Missing(holder=did, name=job.names[did], reason="did not answer round 1") for did in silent
+            )
             raise _Again(remaining, run.missing + left_out)
         with self._parts.reads() as desk:
             return desk.store.shares(run.question_id, run.run, number)
@@ -416,39 +419,3 @@ def _add(shares: dict[str, Share], names: dict[str, str]) -> tuple[tuple[ArraySp
                 )
             )
     return layout, add(layout, [parse_words(shares[did].words) for did in sorted(shares)])
-
-
-def _named(problem: dict[str, Any], name: str) -> SalernoError:
-    error = parse_problem(problem, int(problem.get("status", 403)))
-    error.what = f"{name}: {error.what}"
-    return error
-
-
-def _reason(problem: dict[str, Any]) -> str:
-    return f"{problem.get('title', 'refused')}: {problem.get('detail', '')}".strip().rstrip(":")
-
-
-def _lost(names: list[str], *, started: bool = False) -> SalernoError:
-    listed = ", ".join(names)
-    why = " after a total with its part had been formed" if started else ""
-    return Unavailable("holder-lost", f"{listed} did not answer{why}", remedy="Ask again when it is back.")
-
-
-def _too_few(found: int, least: int, missing: Iterable[Missing]) -> SalernoError:
-    return Unavailable(
-        "too-few-holders",
-        f"{found} holders are left, and {least} are needed; missing: {', '.join(m.name for m in missing)}",
-    )
-
-
-def _nobody(missing: Iterable[Missing]) -> SalernoError:
-    reasons = "; ".join(f"{m.name}: {m.reason}" for m in missing)
-    return Unavailable("no-holders", f"No holder is left ({reasons})")
-
-
-def _no_end(rounds: int) -> SalernoError:
-    return Invalid(
-        "too-many-rounds",
-        f"The method has no result after {rounds} rounds, the most that the policy allows",
-        remedy="Simplify the model, or look for a variable that separates the outcome.",
-    )
