@@ -20,13 +20,14 @@ class Holding:
     Args:
         id: Short name at the holder, also the last part of the data set's IRI.
         dataset: IRI of the data set.
-        source: Where it lies: a folder or file (Parquet, CSV, DuckDB), or a PostgreSQL URL. Never leaves the node.
+        source: Where it lies: a folder or file (Parquet, CSV, DuckDB), or a PostgreSQL URL. It never leaves
+            the node.
         kind: ``omop`` (an OMOP CDM) or ``tables`` (any other tables).
         person_column: For plain tables, the column that names the person; empty when each row is one person.
         policy: The holder's own disclosure policy.
         personal: For plain tables, False when no row is about an identifiable natural person, so that
             opt-outs do not apply (Art. 71).
-        date_column: For plain tables, the column with the date of the record, to which a permit's dates apply.
+        date_column: For plain tables, the column with the date of the record; a permit's dates apply to it.
     """
 
     id: str
@@ -81,8 +82,8 @@ class StudyFrame:
 
     For plain tables only `table` and `where` are used and the frame has the table's columns.
     For OMOP the frame has the columns ``group``, ``time`` (days from index to outcome or censoring),
-    ``status`` (1 outcome, 0 censored), ``age`` (years at index), ``sex`` (``F``, ``M``, ``U``), ``index_year``
-    and one 0/1 column per covariate.
+    ``status`` (1 outcome, 0 censored), ``age`` (years at index), ``sex`` (``F``, ``M``, ``U``),
+    ``index_year`` and one 0/1 column per covariate.
 
     Days are whole: an outcome counts when it is on a later day than the index event. An outcome on the
     index day counts as prior, since nobody can tell what came first. So `time` is at least 1: a person

@@ -43,8 +43,9 @@ FIELDS: Final[Mapping[str, Mapping[str, str]]] = {
     ),
     "condition_occurrence": _fields(
         "condition_occurrence_id:i person_id:i condition_concept_id:i condition_start_date:d "
-        "condition_start_datetime:t condition_end_date:d condition_end_datetime:t condition_type_concept_id:i "
-        "condition_status_concept_id:i stop_reason:s provider_id:i visit_occurrence_id:i visit_detail_id:i "
+        "condition_start_datetime:t condition_end_date:d condition_end_datetime:t "
+        "condition_type_concept_id:i condition_status_concept_id:i stop_reason:s provider_id:i "
+        "visit_occurrence_id:i visit_detail_id:i "
         "condition_source_value:s condition_source_concept_id:i condition_status_source_value:s"
     ),
     "condition_era": _fields(
@@ -60,8 +61,9 @@ FIELDS: Final[Mapping[str, Mapping[str, str]]] = {
     "measurement": _fields(
         "measurement_id:i person_id:i measurement_concept_id:i measurement_date:d measurement_datetime:t "
         "measurement_time:s measurement_type_concept_id:i operator_concept_id:i value_as_number:f "
-        "value_as_concept_id:i unit_concept_id:i range_low:f range_high:f provider_id:i visit_occurrence_id:i "
-        "visit_detail_id:i measurement_source_value:s measurement_source_concept_id:i unit_source_value:s "
+        "value_as_concept_id:i unit_concept_id:i range_low:f range_high:f provider_id:i "
+        "visit_occurrence_id:i visit_detail_id:i measurement_source_value:s "
+        "measurement_source_concept_id:i unit_source_value:s "
         "unit_source_concept_id:i value_source_value:s measurement_event_id:i meas_event_field_concept_id:i"
     ),
     "observation": _fields(
@@ -99,7 +101,7 @@ VOCABULARY: Final = frozenset({"concept", "concept_ancestor"})
 
 @dataclass(frozen=True, slots=True)
 class EventTable:
-    """Where a table of events keeps what happened and when; `concept` is empty where the table itself says it."""
+    """Where a table of events keeps what happened and when; no `concept` where the table itself says it."""
 
     name: str
     concept: str
@@ -153,4 +155,4 @@ def is_identifier(column: str) -> bool:
     name = column.lower()
     if name.endswith("_source_value"):
         return True
-    return name.endswith("_id") and not name.endswith("concept_id") or name in {"lot_number", "sig"}
+    return (name.endswith("_id") and not name.endswith("concept_id")) or name in {"lot_number", "sig"}

@@ -11,7 +11,7 @@ import ibis.expr.datatypes as dt
 import ibis.expr.types as ir
 
 from salerno.catalogue.model import Datatype, Variable
-from salerno.holdings.engine.sources import Source
+from salerno.holdings.engine.source import Source
 
 MAX_LEVELS = 100
 """A column of texts with more values than this is no category."""

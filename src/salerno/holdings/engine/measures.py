@@ -11,7 +11,7 @@ import ibis.expr.types as ir
 from salerno.catalogue.model import TableDescription
 from salerno.holdings.engine.dictionary import profile, round_down
 from salerno.holdings.engine.omop_tables import omop_table
-from salerno.holdings.engine.sources import Source
+from salerno.holdings.engine.source import Source
 from salerno.holdings.model import Holding, Measured
 from salerno.standards.omop import EVENT_TABLES, FIELDS, VOCABULARY, is_identifier
 

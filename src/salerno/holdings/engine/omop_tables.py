@@ -7,7 +7,8 @@ from collections.abc import Mapping
 import ibis
 import ibis.expr.datatypes as dt
 
-from salerno.holdings.engine.sources import EngineLimits, Source, open_source
+from salerno.holdings.engine.source import EngineLimits, Source
+from salerno.holdings.engine.sources import open_source
 from salerno.kernel.errors import Invalid, near
 from salerno.standards.omop import ALWAYS_PRESENT, FIELDS, REQUIRED, SPECIFICATION, VOCABULARY
 

@@ -18,7 +18,8 @@ from salerno.holdings.engine.frame import KEY, build
 from salerno.holdings.engine.measures import measure_omop, measure_tables
 from salerno.holdings.engine.omop_tables import check_types, omop_table, open_omop
 from salerno.holdings.engine.persons import opted_out_keys
-from salerno.holdings.engine.sources import EngineLimits, Source, open_source
+from salerno.holdings.engine.source import EngineLimits, Source
+from salerno.holdings.engine.sources import open_source
 from salerno.holdings.model import AttritionStep, Dictionary, Holding, Measured, StudyFrame
 from salerno.holdings.rules import Columns, check_frame, columns_needed
 from salerno.kernel.errors import Invalid, Refused, near
@@ -215,7 +216,7 @@ class IbisEngine:
     def _source(self, holding: Holding) -> Source:
         if holding.kind == "omop":
             return open_omop(holding.source, self._limits)
-        # A person's identifier is a text: read as a number it would lose its zeros, and the opt-out its person.
+        # An identifier is a text: as a number it would lose its zeros, and the opt-out its person.
         fixed = {holding.person_column.lower(): "VARCHAR"} if holding.person_column else {}
         return open_source(holding.source, self._limits, types=lambda table: fixed)
 

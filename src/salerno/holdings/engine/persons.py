@@ -8,7 +8,7 @@ import ibis
 import ibis.expr.types as ir
 import pyarrow as pa
 
-from salerno.holdings.engine.sources import Source
+from salerno.holdings.engine.source import Source
 from salerno.permits.rules import opt_out_token
 
 

@@ -6,11 +6,8 @@ import re
 import shutil
 import tempfile
 from collections.abc import Callable, Mapping
-from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
 import duckdb
 import ibis
@@ -23,157 +20,14 @@ from salerno.holdings.engine.csv_files import (
     quote_text,
     read_csv_sql,
 )
-from salerno.kernel.errors import Invalid, SalernoError, Unavailable, near
+from salerno.holdings.engine.postgres import open_postgres
+from salerno.holdings.engine.source import EngineLimits, Source
+from salerno.kernel.errors import Invalid, SalernoError, Unavailable
 
 CSV_SUFFIXES = (".csv", ".csv.gz", ".tsv", ".tsv.gz")
 DUCKDB_SUFFIXES = (".duckdb", ".ddb", ".db")
 SMALL_CSV_BYTES = 1 << 20
 """CSV files up to this size are read into memory at each opening, larger ones copied once to Parquet."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class EngineLimits:
-    """What the analysis engine may use.
-
-    Args:
-        memory_mb: Memory of one opened source before it spills to disk.
-        threads: Threads; 0 means all cores.
-        cache_folder: Private folder for copies of large CSV files and for spilling; None means a
-            temporary folder per opening and no copies.
-        connect_seconds: How long to wait for a database server.
-    """
-
-    memory_mb: int = 1024
-    threads: int = 0
-    cache_folder: Path | None = None
-    connect_seconds: int = 10
-
-
-class Source:
-    """An opened source: its tables by name, and room for temporary ones. For one thread at a time.
-
-    Args:
-        backend: Ibis backend with a connection of its own.
-        names: What to call to get each table.
-        on_close: What to do at the end.
-    """
-
-    def __init__(
-        self,
-        backend: Any,
-        names: Mapping[str, Callable[[], ibis.Table]],
-        on_close: Callable[[], None] = lambda: None,
-    ) -> None:
-        self.backend = backend
-        self._names = names
-        self._on_close = on_close
-        self._tables: dict[str, ibis.Table] = {}
-
-    @property
-    def is_duckdb(self) -> bool:
-        """Whether the engine is DuckDB; otherwise it is PostgreSQL."""
-        return str(self.backend.name) == "duckdb"
-
-    @property
-    def names(self) -> tuple[str, ...]:
-        """Names of the tables, sorted."""
-        return tuple(sorted(self._names))
-
-    def table(self, name: str) -> ibis.Table:
-        """One table.
-
-        Raises:
-            Invalid: There is no such table; the nearest name is told.
-        """
-        if name not in self._names:
-            raise Invalid("missing-table", f"There is no table {name!r}", remedy=near(name, self._names))
-        if name not in self._tables:
-            self._tables[name] = self._names[name]()
-        return self._tables[name]
-
-    def tables(self) -> dict[str, ibis.Table]:
-        """All tables by name."""
-        return {name: self.table(name) for name in self.names}
-
-    def keep(self, name: str, expression: ibis.Table) -> ibis.Table:
-        """The expression's rows as a temporary table, which ends with the source."""
-        self.compute(lambda: self.backend.create_table(name, expression, temp=True))
-        return self._temporary(name)
-
-    def show(self, name: str, expression: ibis.Table) -> ibis.Table:
-        """The expression as a temporary view: its columns and no others can be named through it."""
-        sql = self.backend.compile(expression)
-        quoted = '"' + name.replace('"', '""') + '"'
-        self.compute(lambda: self.backend.raw_sql(f"CREATE TEMPORARY VIEW {quoted} AS {sql}"))
-        return self._temporary(name)
-
-    def _temporary(self, name: str) -> ibis.Table:
-        table: ibis.Table = (
-            self.backend.table(name, database=("temp", "main"))
-            if self.is_duckdb
-            else self.backend.table(name)
-        )
-        return table
-
-    def fetch(self, expression: ibis.Table) -> Any:
-        """The expression's rows as Arrow table."""
-        return self.compute(lambda: self.backend.to_pyarrow(expression))
-
-    def compute(self, act: Callable[[], Any]) -> Any:
-        """Do something on the engine; its errors become ours, without any value of the data.
-
-        Raises:
-            Unavailable: The engine has no room or is gone.
-            Invalid: The data do not have the types that they should have.
-        """
-        try:
-            return act()
-        except SalernoError:
-            raise
-        except Exception as error:
-            raise engine_error(error) from None
-
-    def close(self) -> None:
-        """End the connection; temporary tables go with it."""
-        with suppress(Exception):
-            self.backend.disconnect()
-        self._on_close()
-
-    def __enter__(self) -> Source:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
-
-def engine_error(error: Exception) -> SalernoError:
-    """An engine's error without its text, which may quote data."""
-    names = {kind.__name__ for kind in type(error).__mro__}
-    if "OutOfMemoryException" in names or "DiskFull" in names or "OutOfMemory" in names:
-        return Unavailable(
-            "engine-full",
-            "The analysis engine has no memory or disk space left",
-            remedy="Give it more memory, or free space in the node's cache folder.",
-        )
-    if names & {"ConversionException", "DataError", "OutOfRangeException"}:
-        return Invalid(
-            "wrong-type",
-            "A value of the data cannot be read as the type of its column",
-            remedy="Connect the data again: the check names table and column.",
-        )
-    if "InsufficientPrivilege" in names:
-        return Unavailable(
-            "database-rights",
-            "The database account may not read a table or make temporary ones",
-            remedy="Grant it SELECT on the tables and TEMPORARY on the database.",
-        )
-    if names & {"IOException", "OperationalError", "InterfaceError", "ConnectionException"}:
-        return Unavailable("data-unreachable", "The data cannot be read at the moment", remedy="Try again.")
-    return Unavailable(
-        "engine-failed",
-        f"The analysis engine could not compute ({type(error).__name__})",
-        remedy="Tell the node's operator.",
-    )
 
 
 def open_source(
@@ -200,7 +54,7 @@ def open_source(
     """
     limits = limits or EngineLimits()
     if re.match(r"postgres(ql)?(\+\w+)?://", source):
-        return _open_postgres(source, limits, lower=lower)
+        return open_postgres(source, limits, lower=lower)
     if "://" in source:
         raise Invalid(
             "source-kind",
@@ -408,72 +262,4 @@ def _duckdb_error(path: Path, error: duckdb.Error) -> SalernoError:
         )
     return Invalid(
         "broken-duckdb", f"{path.name} cannot be read as a DuckDB file", remedy="Look at the path."
-    )
-
-
-def _open_postgres(url: str, limits: EngineLimits, *, lower: bool) -> Source:
-    import psycopg
-
-    parts = urlsplit(url)
-    parameters = parse_qsl(parts.query)
-    schema = next((value for key, value in parameters if key == "schema"), "public")
-    rest = urlencode([(key, value) for key, value in parameters if key != "schema"])
-    address = urlunsplit(("postgresql", parts.netloc, parts.path, rest, ""))
-    host = parts.hostname or "the local socket"
-    where = f"{host}:{parts.port}" if parts.port else host
-    database = parts.path.lstrip("/") or "the default database"
-    try:
-        connection = psycopg.connect(
-            address,
-            autocommit=True,
-            connect_timeout=limits.connect_seconds,
-            application_name="salerno",
-        )
-    except psycopg.Error as error:
-        raise _postgres_error(error, where, database) from None
-    try:
-        rows = connection.execute(
-            "SELECT table_name FROM information_schema.tables WHERE table_schema = %s "
-            "AND table_type IN ('BASE TABLE', 'VIEW', 'FOREIGN') ORDER BY table_name",
-            (schema,),
-        ).fetchall()
-        if not rows:
-            schemas = connection.execute(
-                "SELECT DISTINCT table_schema FROM information_schema.tables "
-                "WHERE table_schema NOT IN ('pg_catalog', 'information_schema')"
-            ).fetchall()
-            raise Invalid(
-                "no-tables",
-                f"Schema {schema!r} of {database} at {where} holds no table that this account may see",
-                remedy=f"Add ?schema=… to the address. {near(schema, [row[0] for row in schemas])}",
-            )
-        backend = ibis.postgres.from_connection(connection)
-    except BaseException:
-        connection.close()
-        raise
-
-    def opener(name: str) -> Callable[[], ibis.Table]:
-        return lambda: backend.table(name, database=schema)
-
-    return Source(backend, {(name.lower() if lower else name): opener(name) for (name,) in rows})
-
-
-def _postgres_error(error: Exception, where: str, database: str) -> SalernoError:
-    text = str(error).lower()
-    if "password" in text or "authentication" in text or "role" in text:
-        return Unavailable(
-            "database-log-in",
-            f"The PostgreSQL server at {where} does not accept the account or password",
-            remedy="Look at user and password in the address.",
-        )
-    if "does not exist" in text:
-        return Unavailable(
-            "no-such-database",
-            f"The PostgreSQL server at {where} has no database {database!r}",
-            remedy="Look at the last part of the address.",
-        )
-    return Unavailable(
-        "database-down",
-        f"No PostgreSQL server answers at {where}",
-        remedy="Look at host and port, and whether the server runs.",
     )

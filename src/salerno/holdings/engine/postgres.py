@@ -1,0 +1,90 @@
+"""A PostgreSQL schema as source."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
+
+import ibis
+
+from salerno.holdings.engine.source import EngineLimits, Source
+from salerno.kernel.errors import Invalid, SalernoError, Unavailable, near
+
+
+def open_postgres(url: str, limits: EngineLimits, *, lower: bool) -> Source:
+    """Open a schema of a PostgreSQL database.
+
+    Args:
+        url: Any address that PostgreSQL's own clients take, with a parameter ``schema`` of ours.
+        limits: How long to wait.
+        lower: Whether names of tables become lower-case.
+
+    Raises:
+        Invalid: The schema holds no table.
+        Unavailable: No server, account or database; the password is never told.
+    """
+    import psycopg
+
+    parts = urlsplit(url)
+    parameters = parse_qsl(parts.query)
+    schema = next((value for key, value in parameters if key == "schema"), "public")
+    rest = urlencode([(key, value) for key, value in parameters if key != "schema"])
+    address = urlunsplit(("postgresql", parts.netloc, parts.path, rest, ""))
+    host = parts.hostname or "the local socket"
+    where = f"{host}:{parts.port}" if parts.port else host
+    database = parts.path.lstrip("/") or "the default database"
+    try:
+        connection = psycopg.connect(
+            address,
+            autocommit=True,
+            connect_timeout=limits.connect_seconds,
+            application_name="salerno",
+        )
+    except psycopg.Error as error:
+        raise _postgres_error(error, where, database) from None
+    try:
+        rows = connection.execute(
+            "SELECT table_name FROM information_schema.tables WHERE table_schema = %s "
+            "AND table_type IN ('BASE TABLE', 'VIEW', 'FOREIGN') ORDER BY table_name",
+            (schema,),
+        ).fetchall()
+        if not rows:
+            schemas = connection.execute(
+                "SELECT DISTINCT table_schema FROM information_schema.tables "
+                "WHERE table_schema NOT IN ('pg_catalog', 'information_schema')"
+            ).fetchall()
+            raise Invalid(
+                "no-tables",
+                f"Schema {schema!r} of {database} at {where} holds no table that this account may see",
+                remedy=f"Add ?schema=… to the address. {near(schema, [row[0] for row in schemas])}",
+            )
+        backend = ibis.postgres.from_connection(connection)
+    except BaseException:
+        connection.close()
+        raise
+
+    def opener(name: str) -> Callable[[], ibis.Table]:
+        return lambda: backend.table(name, database=schema)
+
+    return Source(backend, {(name.lower() if lower else name): opener(name) for (name,) in rows})
+
+
+def _postgres_error(error: Exception, where: str, database: str) -> SalernoError:
+    text = str(error).lower()
+    if "password" in text or "authentication" in text or "role" in text:
+        return Unavailable(
+            "database-log-in",
+            f"The PostgreSQL server at {where} does not accept the account or password",
+            remedy="Look at user and password in the address.",
+        )
+    if "does not exist" in text:
+        return Unavailable(
+            "no-such-database",
+            f"The PostgreSQL server at {where} has no database {database!r}",
+            remedy="Look at the last part of the address.",
+        )
+    return Unavailable(
+        "database-down",
+        f"No PostgreSQL server answers at {where}",
+        remedy="Look at host and port, and whether the server runs.",
+    )

@@ -1,0 +1,152 @@
+"""What the services need: where holdings are kept, who computes, who tells what holds at the moment."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Protocol
+
+import ibis
+import pyarrow as pa
+
+from salerno.holdings.model import Dictionary, Holding, Measured, StudyFrame
+from salerno.holdings.rules import Columns
+from salerno.identity.model import Credential
+from salerno.permits.model import DataPermit, DataScope, OptOutList, PermitState
+
+
+class Trace(Protocol):
+    """The audit log, as far as this capability writes it."""
+
+    def append(
+        self,
+        *,
+        actor: str,
+        act: str,
+        subject: str,
+        detail: Mapping[str, Any] | None = None,
+        rule: str = "",
+    ) -> int:
+        """Append one entry and return its index."""
+        ...
+
+
+class HoldingStore(Protocol):
+    """Where holdings are kept."""
+
+    def add(self, holding: Holding) -> None:
+        """Keep a new holding; its id and data set are not taken."""
+        ...
+
+    def holding(self, holding_id: str) -> Holding | None:
+        """The holding of this id."""
+        ...
+
+    def holdings(self) -> list[Holding]:
+        """All, oldest first."""
+        ...
+
+
+class CredentialVerifier(Protocol):
+    """Who tells whether a credential is genuine; identity's `Trust` behind a transaction."""
+
+    def verify(self, token: str) -> Credential:
+        """The credential in a token.
+
+        Raises:
+            Refused: Signature, type, dates or issuer are not in order.
+        """
+        ...
+
+
+class PermitStatus(Protocol):
+    """Who tells what has become of a permit: its access body."""
+
+    def state(self, permit: DataPermit) -> PermitState:
+        """The state at the moment, not from a cache.
+
+        Raises:
+            Unavailable: The access body cannot be asked; then nothing may be read.
+        """
+        ...
+
+
+class OptOutRegister(Protocol):
+    """Where the opt-outs that concern this holder come from."""
+
+    def current(self) -> OptOutList:
+        """The newest list, with tokens that only this holder can match.
+
+        Raises:
+            Unavailable: There is none; then nothing may be read.
+        """
+        ...
+
+
+class OpenedFrame(Protocol):
+    """A frame as the engine holds it ready: filtered, without direct identifiers, limited to the permit.
+
+    Args:
+        table: The table that expressions are built on; its columns are the dictionary's and ``holder``.
+        dictionary: Its columns, without ``holder``.
+        n_persons: Persons in it.
+    """
+
+    table: ibis.Table
+    dictionary: Dictionary
+    n_persons: int
+
+    def check(self, expression: ibis.Table) -> None:
+        """Refuse an expression that is not an aggregate over this frame alone."""
+        ...
+
+    def compute(self, expression: ibis.Table) -> pa.Table:
+        """Run an expression on the holder's engine."""
+        ...
+
+    def close(self) -> None:
+        """Let go of the engine and of what was kept for the frame; may be called twice."""
+        ...
+
+
+class Engine(Protocol):
+    """What computes on a holder's data; the only part that knows where they lie."""
+
+    def check(self, holding: Holding) -> None:
+        """Raise `Invalid` or `Unavailable` where the source cannot be read or is not of its kind."""
+        ...
+
+    def columns_needed(self, holding: Holding, frame: StudyFrame, columns: tuple[str, ...] = ()) -> Columns:
+        """Base columns by table that a frame is computed from, without keys that no study sees.
+
+        Raises:
+            Invalid: The frame does not fit the holding.
+        """
+        ...
+
+    def measure(self, holding: Holding) -> Measured:
+        """Variable dictionary and counts of the whole holding."""
+        ...
+
+    def open(
+        self,
+        holding: Holding,
+        frame: StudyFrame,
+        scope: DataScope,
+        *,
+        opted_out: frozenset[str],
+        salt: bytes,
+        min_cell: int,
+        holder_name: str,
+    ) -> OpenedFrame:
+        """Hold a frame ready, limited to the permitted rows, dates, columns and persons.
+
+        Args:
+            holding: What is read.
+            frame: What is made of it.
+            scope: What the permit covers of it.
+            opted_out: Tokens of persons who must not be in it.
+            salt: Key of those tokens.
+            min_cell: Persons that a level needs to be named in the dictionary.
+            holder_name: Value of the column ``holder``.
+        """
+        ...
