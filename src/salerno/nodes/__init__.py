@@ -1,0 +1,1 @@
+"""Nodes: settings, roles and the one place that wires services, stores, routes and jobs together."""

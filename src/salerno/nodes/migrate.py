@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from pathlib import Path
 
 from alembic import command
@@ -31,6 +32,8 @@ METADATA: tuple[MetaData, ...] = (
 )
 """Tables of every capability; a node has them all, whatever its role, so that a role can be added later."""
 
+_one_at_a_time = threading.Lock()  # Alembic keeps its context in module globals
+
 
 def migrate(database: Database) -> None:
     """Create or upgrade the tables, in one transaction.
@@ -38,7 +41,7 @@ def migrate(database: Database) -> None:
     Raises:
         Conflict: The database was written by a newer version of Salerno.
     """
-    with database.transaction() as connection:
+    with _one_at_a_time, database.transaction() as connection:
         scripts = ScriptDirectory.from_config(migration_config(connection))
         present = MigrationContext.configure(connection).get_current_revision()
         if present == scripts.get_current_head():

@@ -1,0 +1,332 @@
+"""A node as a value: settings, keys and database in, services that open transactions out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cached_property
+from pathlib import Path
+from typing import Any, TypeVar
+from urllib.parse import urlsplit
+
+from sqlalchemy import Connection
+
+import salerno
+from salerno.adapters.clock import SystemClock
+from salerno.adapters.database import Database, Opens
+from salerno.adapters.http import HttpClient
+from salerno.adapters.keys import KeyRing
+from salerno.analysis.service.agent import AgentParts
+from salerno.analysis.service.coordinator import Coordinator
+from salerno.analysis.service.ports import Deadlines, HolderDesk, HubDesk, HubParts
+from salerno.analysis.store import SqlAgentStore, SqlHubStore
+from salerno.audit.service import AuditLog
+from salerno.audit.store import SqlAuditStore
+from salerno.catalogue.model import Agent, ContactPoint, DatasetDescription
+from salerno.catalogue.service import Catalogue, CatalogueCache
+from salerno.catalogue.store import SqlCatalogueStore
+from salerno.holdings.engine.opening import IbisEngine
+from salerno.holdings.engine.sources import EngineLimits
+from salerno.holdings.service import HoldingDesk, Holdings, OptOutRegister, PermitStatus, ViewDoor
+from salerno.holdings.store import SqlHoldingStore
+from salerno.identity.model import Credential, Participant, ParticipantRole
+from salerno.identity.remote import HttpKeyResolver, PeerClient
+from salerno.identity.rules import key_id, make_document
+from salerno.identity.service import Accounts, KeyResolver, Trust
+from salerno.identity.store import SqlAccountStore, SqlTrustStore
+from salerno.kernel.time import Clock
+from salerno.nodes.migrate import migrate
+from salerno.nodes.settings import NodeSettings, load_settings
+from salerno.permits.model import DataPermit
+from salerno.permits.remote import HttpOptOuts, HttpPermitStatus
+from salerno.permits.service import PermitDesk
+from salerno.permits.store import SqlPermitStore, TransactionJobs
+from salerno.permits.wire import CREDENTIAL_TYPE, parse_permit, render_permit
+from salerno.standards.vc import issuer_of
+
+T = TypeVar("T")
+
+
+class Node:
+    """One node's services; each of `trust`, `accounts`, … opens a transaction and yields the service.
+
+    Args:
+        settings: What the operator decided.
+        keys: Private keys; read from the folder when not given.
+        clock: The time.
+        resolver: Where other nodes' public keys come from; over HTTP when not given.
+        status, opt_outs: What a holder asks its access body; over HTTP when not given.
+    """
+
+    def __init__(
+        self,
+        settings: NodeSettings,
+        *,
+        keys: KeyRing | None = None,
+        clock: Clock | None = None,
+        resolver: KeyResolver | None = None,
+        status: PermitStatus | None = None,
+        opt_outs: OptOutRegister | None = None,
+    ) -> None:
+        self.settings = settings
+        self.clock: Clock = clock or SystemClock()
+        self.keys = keys or KeyRing.load(settings.keys_folder)
+        self.document = make_document(settings.did, self.keys)
+        self.own = Participant(
+            did=settings.did,
+            role=settings.role,
+            name=settings.name,
+            country=settings.country,
+            url=settings.url,
+            access_body=settings.access_body,
+        )
+        self.operator = f"{settings.did}#operator"
+        self.http = HttpClient()
+        self.peer = PeerClient(self.http, self.keys, settings.did, self.clock)
+        self.resolver: KeyResolver = resolver or HttpKeyResolver(self.http, own=self.document)
+        self.database = Database(settings.database_url)
+        migrate(self.database)
+        self._status = status
+        self._opt_outs = opt_outs
+        self._catalogue_cache = CatalogueCache()
+
+    def __enter__(self) -> Node:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Let go of database and connections."""
+        self.http.close()
+        self.database.close()
+
+    # services, each in a transaction of its own
+
+    @cached_property
+    def audit(self) -> Opens[AuditLog]:
+        """The log."""
+        return self._opens(self._audit)
+
+    @cached_property
+    def trust(self) -> Opens[Trust]:
+        """Admitted participants."""
+        return self._opens(self._trust)
+
+    @cached_property
+    def accounts(self) -> Opens[Accounts]:
+        """Persons' log-ins."""
+        return self._opens(
+            lambda c: Accounts(SqlAccountStore(c), self._audit(c), self.clock, self.settings.did)
+        )
+
+    @cached_property
+    def catalogue(self) -> Opens[Catalogue]:
+        """Data set descriptions."""
+        return self._opens(
+            lambda c: Catalogue(
+                SqlCatalogueStore(c),
+                self._audit(c),
+                self.clock,
+                self.settings.did,
+                publisher=self.agent,
+                url=self.settings.url,
+                cache=self._catalogue_cache,
+                participants=self._trust(c).participants,
+            )
+        )
+
+    @cached_property
+    def permits(self) -> Opens[PermitDesk]:
+        """Applications, permits, opt-outs."""
+        return self._opens(
+            lambda c: PermitDesk(
+                SqlPermitStore(c),
+                self._audit(c),
+                self.clock,
+                self._sign_permit,
+                self.own,
+                TransactionJobs(c, self.clock),
+                self._trust(c),
+            )
+        )
+
+    @cached_property
+    def holdings(self) -> Opens[Holdings]:
+        """Connected data."""
+        return self._opens(
+            lambda c: Holdings(
+                SqlHoldingStore(c), self._audit(c), self.clock, self.own, self.engine, self._access_body(c)
+            )
+        )
+
+    # what lives as long as the node
+
+    @property
+    def agent(self) -> Agent:
+        """The organisation behind the node, as descriptions name it."""
+        return Agent(
+            iri=self.settings.did,
+            name=self.settings.name,
+            country=self.settings.country,
+            contact=ContactPoint(
+                name=self.settings.name, email=self.settings.contact_email, page=self.settings.url
+            ),
+        )
+
+    @cached_property
+    def engine(self) -> IbisEngine:
+        """What computes on the holdings."""
+        return IbisEngine(
+            EngineLimits(
+                memory_mb=self.settings.memory_mb,
+                threads=self.settings.engine_threads,
+                cache_folder=self.settings.cache_folder,
+            )
+        )
+
+    @cached_property
+    def holding_desk(self) -> HoldingDesk:
+        """Connects and describes holdings without holding a transaction."""
+        return HoldingDesk(self.holdings, self.engine)
+
+    @cached_property
+    def door(self) -> ViewDoor:
+        """The one door to the rows."""
+        return ViewDoor(
+            holdings=self.holdings,
+            trace=self.audit,
+            engine=self.engine,
+            verifier=_Verifier(self),
+            status=self._status or HttpPermitStatus(self.peer, self.participant),
+            opt_outs=self._opt_outs
+            or HttpOptOuts(
+                self.peer,
+                self.participant,
+                self.settings.access_body,
+                self.settings.folder / "opt-outs.json",
+            ),
+            clock=self.clock,
+            own=self.own,
+        )
+
+    @cached_property
+    def coordinator(self) -> Coordinator:
+        """The hub's side of studies."""
+        return Coordinator(
+            HubParts(
+                opens=self._opens(self._hub_desk),
+                reads=self._opens(self._hub_desk, reading=True),
+                keys=self.keys,
+                resolver=self.resolver,
+                own=self.own,
+                now=self.clock.now,
+                deadlines=Deadlines(silence_seconds=self.settings.round_seconds),
+                version=salerno.__version__,
+            )
+        )
+
+    def agent_parts(self, hub: str) -> AgentParts:
+        """What a holder's agent for one hub is made of."""
+        return AgentParts(
+            door=self.door,
+            opens=self._opens(self._holder_desk),
+            reads=self._opens(self._holder_desk, reading=True),
+            keys=self.keys,
+            resolver=self.resolver,
+            own=self.own,
+            hub=hub,
+            read_permit=self.read_permit,
+        )
+
+    def participant(self, did: str) -> Participant:
+        """An admitted participant."""
+        with self.trust() as trust:
+            return trust.participant(did)
+
+    def participants(self, role: ParticipantRole | None = None) -> list[Participant]:
+        """Admitted participants."""
+        with self.trust() as trust:
+            return trust.participants(role)
+
+    def verify(self, token: str) -> Credential:
+        """A verified data permit credential.
+
+        Raises:
+            Refused: It is not from an admitted issuer, altered, or not valid now.
+            Unavailable: The issuer's keys cannot be had.
+        """
+        # A key document may have to be fetched: that must not happen while the database is held.
+        issuer = issuer_of(token)
+        with self.trust() as trust:
+            known = any(p.did == issuer for p in trust.participants())
+        if known:
+            self.resolver.resolve(issuer)
+        with self.trust() as trust:
+            return trust.verify_credential(token, type=CREDENTIAL_TYPE)
+
+    def read_permit(self, token: str) -> DataPermit:
+        """The permit in a credential, verified."""
+        return parse_permit(self.verify(token))
+
+    def publish(self, holding_id: str, by: str, **options: Any) -> DatasetDescription:
+        """Describe a holding by its data and publish the description."""
+        description = self.holding_desk.describe(holding_id, by, **options)
+        with self.catalogue() as catalogue:
+            catalogue.publish(description, by)
+        return description
+
+    # parts of a transaction
+
+    def _opens(self, build: Callable[[Connection], T], *, reading: bool = False) -> Opens[T]:
+        return self.database.opens(build, reading=reading)
+
+    def _audit(self, connection: Connection) -> AuditLog:
+        origin = f"{urlsplit(self.settings.url).netloc}/audit"
+        return AuditLog(SqlAuditStore(connection), self.clock, self.keys, origin)
+
+    def _trust(self, connection: Connection) -> Trust:
+        return Trust(
+            SqlTrustStore(connection), self._audit(connection), self.clock, self.resolver, self.settings.did
+        )
+
+    def _access_body(self, connection: Connection) -> Participant | None:
+        found = SqlTrustStore(connection).participant(self.settings.access_body)
+        return found if found and found.role is ParticipantRole.ACCESS_BODY else None
+
+    def _hub_desk(self, connection: Connection) -> HubDesk:
+        return HubDesk(
+            store=SqlHubStore(connection),
+            audit=self._audit(connection),
+            jobs=TransactionJobs(connection, self.clock),
+            trust=self._trust(connection),
+        )
+
+    def _holder_desk(self, connection: Connection) -> HolderDesk:
+        return HolderDesk(
+            store=SqlAgentStore(connection), audit=self._audit(connection), trust=self._trust(connection)
+        )
+
+    def _sign_permit(self, permit: DataPermit) -> str:
+        return render_permit(
+            permit, key=self.keys.private_jwk(), kid=key_id(self.settings.did, self.keys.signing_jwk())
+        )
+
+
+class _Verifier:
+    """The door's `CredentialVerifier`."""
+
+    def __init__(self, node: Node) -> None:
+        self._node = node
+
+    def verify(self, token: str) -> Credential:
+        return self._node.verify(token)
+
+
+def open_node(folder: Path | str) -> Node:
+    """Open the node in a folder; its database is brought up to date.
+
+    Raises:
+        NotFound: The folder holds no node.
+        Unavailable: The database cannot be reached.
+    """
+    return Node(load_settings(folder))

@@ -1,0 +1,109 @@
+"""What a running node does by itself: jobs, the agent of a holder, harvests, checkpoints."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from salerno.adapters.jobs import Worker
+from salerno.analysis.remote import HttpHub
+from salerno.analysis.service.agent import Agent
+from salerno.analysis.service.coordinator import JOB as RUN_QUESTION
+from salerno.catalogue.model import HarvestReport
+from salerno.catalogue.remote import HttpCatalogueSource
+from salerno.catalogue.service import harvest_outside
+from salerno.identity.model import ParticipantRole
+from salerno.kernel.errors import SalernoError
+from salerno.nodes.assemble import Node
+from salerno.permits.remote import access_body_jobs, hub_jobs
+
+QUESTIONS_AT_ONCE = 4
+
+_log = logging.getLogger(__name__)
+
+
+class Duties:
+    """The threads of a running node."""
+
+    def __init__(self, node: Node) -> None:
+        self._node = node
+        self._stopping = threading.Event()
+        self._worker = Worker(node.database, self._handlers(), node.clock, threads=QUESTIONS_AT_ONCE)
+        self._agents: dict[str, Agent] = {}
+        self._rounds = threading.Thread(target=self._go_round, name="duties", daemon=True)
+
+    def start(self) -> None:
+        """Start all threads; jobs and questions that were cut off are taken up again."""
+        self._worker.start()
+        self._rounds.start()
+
+    def stop(self) -> None:
+        """End in order; what is not finished goes on at the next start."""
+        self._stopping.set()
+        if self._node.settings.role is ParticipantRole.HUB:
+            self._node.coordinator.stop()
+        for agent in self._agents.values():
+            agent.stop()
+        self._worker.stop()
+        self._rounds.join(timeout=5)
+
+    def _handlers(self) -> Mapping[str, Callable[[dict[str, Any]], None]]:
+        node = self._node
+        if node.settings.role is ParticipantRole.HUB:
+            return {**hub_jobs(node.permits, node.peer), RUN_QUESTION: node.coordinator.handle}
+        if node.settings.role is ParticipantRole.ACCESS_BODY:
+            return access_body_jobs(node.permits, node.peer)
+        return {}
+
+    def _go_round(self) -> None:
+        while not self._stopping.is_set():
+            for duty in (self._work_for_hubs, self._harvest, self._checkpoint):
+                try:
+                    duty()
+                except SalernoError as error:
+                    _log.warning("a duty could not be done: %s", error.code)
+                except Exception as error:
+                    _log.error("a duty failed: %s", type(error).__name__)
+            self._stopping.wait(self._node.settings.sync_seconds)
+
+    def _work_for_hubs(self) -> None:
+        """A holder works for every hub that it has admitted, also for one admitted while it runs."""
+        if self._node.settings.role is not ParticipantRole.HOLDER:
+            return
+        for hub in self._node.participants(ParticipantRole.HUB):
+            if hub.did not in self._agents:
+                agent = Agent(HttpHub(self._node.peer, hub), self._node.agent_parts(hub.did))
+                self._agents[hub.did] = agent
+                agent.start()
+
+    def _harvest(self) -> None:
+        harvest_all(self._node)
+
+    def _checkpoint(self) -> None:
+        with self._node.audit() as log:
+            log.checkpoint()
+
+
+def harvest_all(node: Node, only: str = "") -> list[HarvestReport]:
+    """Harvest the catalogues that a node is in charge of: a hub those of access bodies, an access body those
+    of its holders.
+
+    Args:
+        node: The hub or access body.
+        only: DID of one source; empty means all.
+    """  # noqa: D205
+    role = {
+        ParticipantRole.HUB: ParticipantRole.ACCESS_BODY,
+        ParticipantRole.ACCESS_BODY: ParticipantRole.HOLDER,
+    }.get(node.settings.role)
+    if role is None:
+        return []
+    source = HttpCatalogueSource(node.http)
+    return [
+        harvest_outside(node.catalogue, participant, source)
+        for participant in node.participants(role)
+        if only in ("", participant.did)
+        and (role is ParticipantRole.ACCESS_BODY or participant.access_body == node.settings.did)
+    ]

@@ -1,0 +1,187 @@
+"""The web application of a node: which routes and pages its role has."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from litestar import Litestar, get
+from litestar.types import ControllerRouterHandler
+
+import salerno
+from salerno.analysis import api as analysis_api
+from salerno.analysis import pages as analysis_pages
+from salerno.audit import api as audit_api
+from salerno.audit import pages as audit_pages
+from salerno.catalogue import api as catalogue_api
+from salerno.catalogue import pages as catalogue_pages
+from salerno.catalogue.model import DatasetDescription
+from salerno.catalogue.remote import HttpCatalogueSource
+from salerno.holdings import api as holdings_api
+from salerno.holdings import pages as holdings_pages
+from salerno.identity import api as identity_api
+from salerno.identity import pages as identity_pages
+from salerno.identity.model import ParticipantRole
+from salerno.nodes.assemble import Node
+from salerno.nodes.duties import Duties
+from salerno.permits import api as permits_api
+from salerno.permits import pages as permits_pages
+from salerno.permits.model import IssuedPermit
+from salerno.web.callers import MAX_BODY_BYTES
+from salerno.web.components import NavigationItem
+from salerno.web.edge import Edge
+from salerno.web.layout import Pages
+
+HUB, BODY, HOLDER = ParticipantRole.HUB, ParticipantRole.ACCESS_BODY, ParticipantRole.HOLDER
+_ROLES = {
+    role: frozenset({role}) for role in ("researcher", "officer", "steward", "operator", "citizen")
+}
+
+NAVIGATION: tuple[tuple[frozenset[ParticipantRole], NavigationItem], ...] = (
+    (
+        frozenset({HUB, BODY, HOLDER}),
+        NavigationItem("/datasets", "Find data", "Search the data sets of all countries and see what is in them."),
+    ),
+    (
+        frozenset({HUB}),
+        NavigationItem(
+            "/applications",
+            "Applications",
+            "Apply for data in several countries at once and follow the decisions.",
+            _ROLES["researcher"],
+        ),
+    ),
+    (
+        frozenset({HUB}),
+        NavigationItem(
+            "/studies", "Studies", "Ask questions under your permits and see the answers.", _ROLES["researcher"]
+        ),
+    ),
+    (
+        frozenset({BODY}),
+        NavigationItem("/cases", "Cases", "Assess applications and decide on them.", _ROLES["officer"]),
+    ),
+    (
+        frozenset({HOLDER}),
+        NavigationItem("/holdings", "Holdings", "Connect data and publish descriptions.", _ROLES["steward"]),
+    ),
+    (
+        frozenset({BODY}),
+        NavigationItem(
+            "/opt-out", "My choice", "Say whether your data may be used for secondary use.", _ROLES["citizen"]
+        ),
+    ),
+    (
+        frozenset({HUB, BODY}),
+        NavigationItem("/register", "Public register", "Who applied for which data, and what was decided."),
+    ),
+    (
+        frozenset({HUB, BODY, HOLDER}),
+        NavigationItem(
+            "/audit",
+            "Audit log",
+            "Every act at this node, with receipts that can be checked elsewhere.",
+            _ROLES["officer"] | _ROLES["steward"] | _ROLES["operator"],
+        ),
+    ),
+)
+"""Entries of the main navigation by the roles of nodes that have them."""
+
+
+def application(node: Node) -> Litestar:
+    """The node as an ASGI application; its duties run between start-up and shut-down."""
+    role = node.settings.role
+    secure = node.settings.url.startswith("https:")
+    pages = Pages(
+        {
+            name: Path(module.__file__ or "").parent / "templates"
+            for name, module in {
+                "analysis": analysis_api,
+                "audit": audit_api,
+                "catalogue": catalogue_api,
+                "holdings": holdings_api,
+                "identity": identity_api,
+                "permits": permits_api,
+            }.items()
+        },
+        node_name=node.settings.name,
+        role=role.value,
+        navigation=[item for roles, item in NAVIGATION if role in roles],
+        secure=secure,
+    )
+    duties = Duties(node)
+
+    @asynccontextmanager
+    async def running(_: Litestar) -> AsyncIterator[None]:
+        duties.start()
+        try:
+            yield
+        finally:
+            duties.stop()
+
+    return Litestar(
+        route_handlers=[*_everywhere(node, pages), *_of_role(node, pages)],
+        plugins=[Edge(identity_api.authenticator(node.trust, node.accounts), pages, secure=secure)],
+        lifespan=[running],
+        request_max_body_size=MAX_BODY_BYTES,
+        openapi_config=None,
+        debug=False,
+    )
+
+
+def _everywhere(node: Node, pages: Pages) -> list[ControllerRouterHandler]:
+    @get("/health", sync_to_thread=False)
+    def health() -> dict[str, str]:
+        """Whether the node serves and reaches its database."""
+        with node.database.reading():
+            return {"status": "ok", "role": node.settings.role.value, "version": salerno.__version__}
+
+    return [
+        health,
+        *identity_api.routes(node.accounts, node.document),
+        *identity_pages.routes(pages, node.accounts),
+        *catalogue_api.routes(node.catalogue, node.participant, HttpCatalogueSource(node.http)),
+        *catalogue_pages.routes(pages, node.catalogue),
+        *audit_api.routes(node.audit),
+        *audit_pages.routes(pages, node.audit),
+    ]
+
+
+def _of_role(node: Node, pages: Pages) -> list[ControllerRouterHandler]:
+    role = node.settings.role
+
+    def find_person(account_id: str) -> str:
+        with node.accounts() as accounts:
+            return next((account.person for account in accounts.accounts() if account.id == account_id), "")
+
+    def permits_of(user: str) -> list[IssuedPermit]:
+        with node.permits() as desk:
+            return desk.permits_of(user)
+
+    def publish(description: DatasetDescription, by: str) -> None:
+        with node.catalogue() as catalogue:
+            catalogue.publish(description, by)
+
+    if role is HUB:
+        return [
+            *permits_api.routes(node.permits, role),
+            *permits_pages.routes(
+                pages, node.permits, node.catalogue, node.clock, role, methods=analysis_pages.METHOD_LABELS
+            ),
+            *analysis_api.routes(node.coordinator, permits_of),
+            *analysis_pages.routes(pages, node.coordinator, permits_of, node.catalogue),
+        ]
+    if role is BODY:
+        return [
+            *permits_api.routes(node.permits, role, find_person),
+            *permits_pages.routes(
+                pages, node.permits, node.catalogue, node.clock, role, find_person=find_person
+            ),
+        ]
+    if role is HOLDER:
+        return [
+            *holdings_api.routes(node.holdings, node.holding_desk, publish),
+            *holdings_pages.routes(pages, node.holdings, node.holding_desk, publish),
+        ]
+    return []
