@@ -18,12 +18,17 @@ from salerno.catalogue.model import Datatype, Variable
 _LARGEST = 1e300
 
 
+def real(value: float) -> ir.FloatingScalar:
+    """A number as a double in SQL, where a bare literal would be a decimal; its text is exact."""
+    return ibis.literal(repr(float(value))).cast("float64")
+
+
 def as_number(view: ir.Table, variable: Variable) -> ir.FloatingValue:
     """A numeric column as double, booleans as 0 and 1; missing stays missing."""
     column = view[variable.name]
     if variable.datatype is Datatype.BOOLEAN:
         # PostgreSQL has no cast from boolean to double.
-        return ibis.cases((column, 1.0), (~column, 0.0)).cast("float64")
+        return ibis.cases((column, real(1)), (~column, real(0)))
     return column if column.type().is_float64() else column.cast("float64")
 
 

@@ -19,7 +19,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from salerno.analysis.engine.columns import as_number, every, is_present
+from salerno.analysis.engine.columns import as_number, every, is_present, real
 from salerno.analysis.formula import Formula, Node, Numeric, Term
 from salerno.analysis.model import Scope
 from salerno.analysis.questions import Factor, variable
@@ -150,9 +150,9 @@ class Design:
         for position, part in enumerate(self.parts[1:], start=1):
             value = part_value(view, part, scope)
             if self.centres and self.centres[position]:
-                value = value - self.centres[position]
+                value = value - real(self.centres[position])
             if self.scales and self.scales[position] != 1.0:
-                value = value * (1.0 / self.scales[position])
+                value = value * real(1.0 / self.scales[position])
             columns[f"p{position}"] = value
         return columns
 
@@ -163,7 +163,7 @@ class Design:
             numbers = tuple(number for number, _ in column.levels)
             levels = tuple(level for _, level in column.levels)
             by_part.setdefault(column.part, {}).setdefault(numbers, []).append((levels, coefficient))
-        result: ir.Value = ibis.literal(0.0)
+        result: ir.Value = real(0)
         for part, tables in sorted(by_part.items()):
             weight: ir.Value | None = None
             for numbers, entries in tables.items():
@@ -178,15 +178,15 @@ class Design:
     ) -> ir.Value:
         """The coefficient of a row's levels, zero for reference levels."""
         if not numbers:
-            return ibis.literal(entries[0][1])
+            return real(entries[0][1])
         branches = []
         for levels, coefficient in entries:
             condition = None
             for number, level in zip(numbers, levels, strict=True):
                 equal = table[f"key{number}"] == self.factors[number].values[level]
                 condition = equal if condition is None else condition & equal
-            branches.append((condition, coefficient))
-        return ibis.cases(*branches, else_=0.0)
+            branches.append((condition, real(coefficient)))
+        return ibis.cases(*branches, else_=real(0))
 
 
 def design_of(formula: Formula, *, levels: Sequence[Factor] | None = None, constant: bool = False) -> Design:
@@ -265,7 +265,7 @@ def evaluate(view: ir.Table, node: Node, scope: Scope) -> ir.Value:
     if node.kind == "name":
         return as_number(view, variable(scope, node.value, role="formula"))
     if node.kind == "number":
-        return ibis.literal(float(node.value))
+        return real(node.value)
     values = [evaluate(view, part, scope) for part in node.parts]
     first = values[0]
     match node.kind, len(values):

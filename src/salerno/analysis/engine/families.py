@@ -7,6 +7,8 @@ from math import log, pi
 import ibis
 import ibis.expr.types as ir
 
+from salerno.analysis.engine.columns import real
+
 FAMILIES = {"gaussian": "identity", "binomial": "logit", "poisson": "log"}
 """Link by family."""
 
@@ -31,7 +33,7 @@ def variance(table: ir.Table, family: str) -> ir.Value:
     """A row's weight in the information."""
     if family == "binomial":
         return table.mu * (1.0 - table.mu)
-    return table.mu if family == "poisson" else ibis.literal(1.0)
+    return table.mu if family == "poisson" else real(1)
 
 
 def log_likelihood(table: ir.Table, family: str) -> ir.Value:
@@ -47,13 +49,13 @@ def log_likelihood(table: ir.Table, family: str) -> ir.Value:
 def saturated(y: ir.Value, family: str) -> ir.Value:
     """The same where the mean is the response itself."""
     if family != "poisson":
-        return ibis.literal(0.0)
-    return ibis.cases((y > 0, y * ibis.cases((y > 0, y)).ln()), else_=0.0) - y
+        return real(0)
+    return ibis.cases((y > 0, y * ibis.cases((y > 0, y)).ln()), else_=real(0)) - y
 
 
 def constant(y: ir.Value, family: str) -> ir.Value:
     """What a row's log-likelihood has beside that."""
-    return -log_gamma(y + 1.0) if family == "poisson" else ibis.literal(0.0)
+    return -log_gamma(y + 1.0) if family == "poisson" else real(0)
 
 
 def log_gamma(x: ir.Value) -> ir.Value:

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from salerno.analysis.disclosure.persons import check_level, check_model_size, check_persons, check_some
 from salerno.analysis.engine import families
-from salerno.analysis.engine.columns import as_number, doubles, every, integers, is_listed, is_present, keys_of, matrix
+from salerno.analysis.engine.columns import as_number, doubles, every, integers, is_listed, is_present, keys_of, matrix, real
 from salerno.analysis.engine.design import Design, codes_of, design_of, evaluate, is_defined
 from salerno.analysis.engine.newton import Maximum, Newton, advance, invert
 from salerno.analysis.engine.regression import Survey, right_side, term_rows
@@ -65,7 +65,7 @@ class Model:
         assert response is not None
         if isinstance(response, Factor):
             second = view[response.column] == response.values[1]
-            columns: dict[str, ir.Value] = {"y": ibis.cases((second, 1.0), else_=0.0)}
+            columns: dict[str, ir.Value] = {"y": ibis.cases((second, real(1)), else_=real(0))}
         else:
             columns = {"y": evaluate(view, response.node, self.scope)}
         if self.weights is not None:
@@ -189,13 +189,13 @@ def _local_survey(view: ir.Table, state: Surveying) -> Aggregate:
 
     def weighted(value: ir.Value) -> ir.Value:
         if isinstance(value, ir.Scalar):
-            value = rows.ok.ifelse(value, 0.0)
+            value = rows.ok.ifelse(value, real(0))
         return (value if w is None else value * w).sum(where=rows.ok)
 
     metrics = survey.metrics(rows, rows.ok)
     metrics["y"] = weighted(y)
-    metrics["weight"] = weighted(ibis.literal(1.0)) if w is not None else rows.ok.sum().cast("float64")
-    metrics["log_weight"] = w.nullif(0.0).abs().ln().sum(where=rows.ok) if w is not None else ibis.literal(0.0)
+    metrics["weight"] = weighted(real(1)) if w is not None else rows.ok.sum().cast("float64")
+    metrics["log_weight"] = w.nullif(0.0).abs().ln().sum(where=rows.ok) if w is not None else real(0)
     metrics["saturated"] = weighted(families.saturated(y, model.family))
     metrics["constant"] = weighted(families.constant(y.abs(), model.family))
     metrics["events"] = (rows.ok & (y == 1.0)).sum()
@@ -204,7 +204,7 @@ def _local_survey(view: ir.Table, state: Surveying) -> Aggregate:
     if model.offset is not None:
         metrics["offset"] = weighted(rows.o)
         metrics["y_offset"] = weighted(y * rows.o)
-        metrics["exp_offset"] = weighted(rows.o.exp()) if model.family == "poisson" else ibis.literal(0.0)
+        metrics["exp_offset"] = weighted(rows.o.exp()) if model.family == "poisson" else real(0)
     keys = keys_of(rows, survey.design.factors, rows.ok)
     expression = rows.group_by(**keys).aggregate(**metrics) if keys else rows.aggregate(**metrics)
     names = ["y", "weight", "log_weight", "saturated", "constant"]
@@ -303,7 +303,7 @@ def _local_fit(view: ir.Table, state: Fitting) -> Aggregate:
     if model.offset is not None:
         eta = eta + rows.o
     if state.shift:
-        eta = eta + state.shift
+        eta = eta + real(state.shift)
     rows = families.with_mean(rows, family, eta)
     residual = rows.y - rows.mu
     variance = families.variance(rows, family)
@@ -313,7 +313,7 @@ def _local_fit(view: ir.Table, state: Fitting) -> Aggregate:
         log_likelihood = log_likelihood * rows.w
     extra: dict[str, ir.Value] = {}
     if state.null_at is not None:
-        mean = 1.0 / (1.0 + (-(rows.o + state.null_at)).exp())
+        mean = 1.0 / (1.0 + (-(rows.o + real(state.null_at))).exp())
         extra["null"] = mean
     rows = rows.mutate(r=residual, v0=variance, ll=log_likelihood, **extra)
     size = len(design.parts)
