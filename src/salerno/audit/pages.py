@@ -26,8 +26,16 @@ PAGE = 50
 Req = Request[Any, Any, Any]
 
 
-def routes(pages: Pages, open_audit: Opens[AuditLog]) -> list[ControllerRouterHandler]:
-    """Handlers of ``/audit`` and below."""
+def routes(
+    pages: Pages, open_audit: Opens[AuditLog], read_audit: Opens[AuditLog] | None = None
+) -> list[ControllerRouterHandler]:
+    """Handlers of ``/audit`` and below.
+
+    Args:
+        pages: The frame.
+        open_audit: Opens the log in a transaction; a checkpoint is kept in it.
+        read_audit: Opens the log in a transaction that only reads, for the verification, which takes long.
+    """
     readers = [needs(*READERS)]
 
     @get("/audit", guards=readers, sync_to_thread=False, include_in_schema=False)
@@ -52,7 +60,7 @@ def routes(pages: Pages, open_audit: Opens[AuditLog]) -> list[ControllerRouterHa
     # Recomputing the log reads all of it, which may take seconds.
     @get("/audit/verification", guards=readers, sync_to_thread=True, include_in_schema=False)
     def verification(request: Req) -> Response[Any]:
-        with open_audit() as log:
+        with (read_audit or open_audit)() as log:
             report = log.verify()
         return pages.render(
             request, "audit/verification.html", title="Verification of the audit log",

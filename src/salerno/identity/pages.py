@@ -12,6 +12,7 @@ from litestar.types import ControllerRouterHandler
 
 from salerno.adapters.database import Opens
 from salerno.identity.service import Accounts
+from salerno.identity.service import log_in as check_log_in
 from salerno.kernel.errors import SalernoError
 from salerno.web import sessions
 from salerno.web.callers import find_caller
@@ -64,8 +65,7 @@ def routes(pages: Pages, open_accounts: Opens[Accounts]) -> list[ControllerRoute
         }
         if not errors:
             try:
-                with open_accounts() as accounts:
-                    token = accounts.log_in(form.text("login"), form.fields["password"][-1])
+                token = check_log_in(open_accounts, form.text("login"), form.fields["password"][-1])
                 return pages.go(wanted, cookies=[sessions.log_in_cookie(token, secure=pages.secure)])
             except SalernoError as error:
                 errors["login"] = sentence(error)

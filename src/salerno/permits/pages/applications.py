@@ -38,6 +38,9 @@ from salerno.web.sessions import Form, form_of
 Req = Request[Any, Any, Any]
 Named = Sequence[tuple[str, str]]
 
+MOST_OFFERED = 200
+"""Most data sets in the list of those that can be added; the search finds the others."""
+
 HOME = ("/applications", "My applications")
 
 
@@ -74,7 +77,7 @@ def routes(
         errors: dict[str, str] | None = None,
     ) -> Response[Any]:  # fmt: skip
         with open_catalogue() as catalogue:
-            known = {d.iri: d for d in catalogue.datasets()}
+            known = {d.iri: d for d in catalogue.datasets()[:MOST_OFFERED]}
         asked = {s.dataset for s in application.data}
         known |= described([iri for iri in asked if iri not in known])
         return pages.render(

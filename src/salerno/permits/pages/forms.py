@@ -13,6 +13,7 @@ from salerno.kernel.codes import Purpose
 from salerno.kernel.errors import near
 from salerno.permits.model import Condition, DataAccessApplication, DataScope, NamedPerson, Operator
 from salerno.permits.rules import find_gaps
+from salerno.web.conditions import read_lines
 from salerno.web.sessions import Form
 
 TEXTS = (
@@ -23,10 +24,6 @@ TEXTS = (
 """Members of an application that are plain texts."""
 
 MOST_PERSONS = 40
-_CONDITION = re.compile(
-    r"(?:(?P<table>\w+)\s*\.\s*)?(?P<column>\w+)\s*(?P<operator>==|!=|<=|>=|<|>|=|\bin\b)\s*(?P<value>.+)"
-)
-
 PURPOSES = {purpose.value: purpose for purpose in Purpose}
 BOOLEANS = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
 
@@ -184,49 +181,40 @@ def read_rows(text: str, dataset: DatasetDescription) -> dict[str, tuple[Conditi
     """
     tables = {t.name: {v.name: v for v in t.variables} for t in dataset.tables}
     found: dict[str, list[Condition]] = {}
-    for line in filter(None, map(str.strip, text.splitlines())):
-        match = _CONDITION.fullmatch(line)
-        if match is None:
-            raise ValueError(f"{line!r} is no condition: write e.g. 'person.year_of_birth >= 1950'")
-        table = match["table"] or (next(iter(tables)) if len(tables) == 1 else "")
+    for line in read_lines(text):
+        table = line.table or (next(iter(tables)) if len(tables) == 1 else "")
         if table not in tables:
-            raise ValueError(f"{line!r} names no table of the data set. {near(table, tables)}")
-        if match["column"] not in tables[table]:
-            raise ValueError(
-                f"{table} has no column {match['column']!r}. {near(match['column'], tables[table])}"
-            )
-        datatype = tables[table][match["column"]].datatype
-        operator = "==" if match["operator"] == "=" else match["operator"]
+            raise ValueError(f"{line.text!r} names no table of the data set. {near(table, tables)}")
+        columns = tables[table]
+        if line.column not in columns:
+            raise ValueError(f"{table} has no column {line.column!r}. {near(line.column, columns)}")
+        datatype = columns[line.column].datatype
         try:
-            value = read_value(match["value"], datatype, many=operator == "in")
+            values: list[Any] = [read_value(value, datatype) for value in line.values]
         except ValueError as error:
-            raise ValueError(
-                f"In {line!r}, the value does not fit the column, which holds {datatype}"
-            ) from error
-        found.setdefault(table, []).append(
-            Condition(column=match["column"], operator=cast("Operator", operator), value=value)
-        )
+            said = f"In {line.text!r}, the value does not fit the column, which holds {datatype}"
+            raise ValueError(said) from error
+        value = values if line.operator == "in" else values[0]
+        condition = Condition(column=line.column, operator=cast("Operator", line.operator), value=value)
+        found.setdefault(table, []).append(condition)
     return {table: tuple(conditions) for table, conditions in found.items()}
 
 
-def read_value(text: str, datatype: Datatype, *, many: bool) -> Any:
-    """A condition's value in the column's type; a list, split at commas, when there are many.
+def read_value(text: str, datatype: Datatype) -> str | int | float | bool:
+    """A condition's value in the column's type.
 
     Raises:
         ValueError: The text is none of that type.
     """
-    if many:
-        return [read_value(part, datatype, many=False) for part in text.strip("[]() ").split(",")]
-    plain = text.strip().strip("'\"")
     if datatype is Datatype.INTEGER:
-        return int(plain)
+        return int(text)
     if datatype is Datatype.NUMBER:
-        return float(plain)
+        return float(text)
     if datatype is Datatype.BOOLEAN:
-        if plain.lower() not in BOOLEANS:
-            raise ValueError(plain)
-        return BOOLEANS[plain.lower()]
-    return plain
+        if text.lower() not in BOOLEANS:
+            raise ValueError(text)
+        return BOOLEANS[text.lower()]
+    return text
 
 
 def rows_text(scope: DataScope) -> str:

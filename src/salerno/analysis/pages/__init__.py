@@ -1,0 +1,36 @@
+"""Pages of analysis at the hub: studies, questions, answers."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from litestar.types import ControllerRouterHandler
+
+from salerno.adapters.database import Opens
+from salerno.analysis.pages import questions, studies
+from salerno.analysis.pages.methods import METHOD_LABELS
+from salerno.analysis.service.coordinator import Coordinator
+from salerno.catalogue.service import Catalogue
+from salerno.permits.service import PermitDesk
+from salerno.web.layout import Pages
+
+__all__ = ["METHOD_LABELS", "TEMPLATES", "routes"]
+
+TEMPLATES = Path(__file__).parent.with_name("templates")
+
+
+def routes(
+    pages: Pages, coordinator: Coordinator, open_desk: Opens[PermitDesk], open_catalogue: Opens[Catalogue]
+) -> list[ControllerRouterHandler]:
+    """The pages of a hub.
+
+    Args:
+        pages: The frame.
+        coordinator: Leads the questions.
+        open_desk: Opens the permit desk in a transaction.
+        open_catalogue: Opens the catalogue in a transaction.
+    """
+    return [
+        *studies.routes(pages, coordinator, open_desk, open_catalogue),
+        *questions.routes(pages, coordinator),
+    ]

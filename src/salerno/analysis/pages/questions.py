@@ -1,0 +1,171 @@
+"""One question: where it stands, and its answer as tables and plot."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Mapping
+from typing import Any
+
+from litestar import get
+from litestar.connection import Request
+from litestar.response import Response
+from litestar.types import ControllerRouterHandler
+
+from salerno.analysis.model import AskedQuestion, QuestionState
+from salerno.analysis.pages.studies import HOME, question_words
+from salerno.analysis.service.coordinator import Coordinator
+from salerno.kernel.errors import NotFound
+from salerno.kernel.values import to_json
+from salerno.web.callers import caller_of, needs
+from salerno.web.charts import answer_chart, describe_chart, to_svg
+from salerno.web.components import count_words, instant_words
+from salerno.web.layout import Pages
+from salerno.web.tables import answer_tables, number_text, value_text
+
+Req = Request[Any, Any, Any]
+
+BUSY = (QuestionState.QUEUED, QuestionState.RUNNING)
+
+
+def routes(pages: Pages, coordinator: Coordinator) -> list[ControllerRouterHandler]:
+    """Handlers of ``/questions`` and below."""
+    researcher = [needs("researcher")]
+
+    def answer_of(request: Req, question_id: str) -> dict[str, Any]:
+        asked = coordinator.question(question_id, caller_of(request).id)
+        if asked.answer is None:
+            raise NotFound(
+                "no-answer-yet", "The question has no answer", remedy="Look at the question's page."
+            )
+        return asked.answer
+
+    @get("/questions/{question_id:str}", guards=researcher, sync_to_thread=False, include_in_schema=False)
+    def one(request: Req, question_id: str) -> Response[Any]:
+        user = caller_of(request).id
+        asked = coordinator.question(question_id, user)
+        study = coordinator.study(asked.study, user)
+        answer = asked.answer
+        return pages.render(
+            request,
+            "analysis/question.html",
+            title=question_words(asked.question),
+            crumbs=[HOME, (f"/studies/{study.id}", study.title)],
+            asked=asked,
+            busy=asked.state in BUSY,
+            study=study,
+            facts=_facts(asked),
+            chart=describe_chart(answer) if answer else "",
+            tables=answer_tables(answer) if answer else [],
+            notes=disclosure_notes(answer) if answer else [],
+            provenance=_provenance(answer) if answer else [],
+            question_json=to_json(asked.question).decode(),
+        )
+
+    @get(
+        "/questions/{question_id:str}/state", guards=researcher, sync_to_thread=False, include_in_schema=False
+    )
+    def state(request: Req, question_id: str) -> Response[Any]:
+        asked = coordinator.question(question_id, caller_of(request).id)
+        return pages.fragment(request, "analysis/progress.html", asked=asked, busy=asked.state in BUSY)
+
+    # Drawing takes tens of milliseconds, the first time a second.
+    @get(
+        "/questions/{question_id:str}/plot.svg",
+        guards=researcher,
+        sync_to_thread=True,
+        include_in_schema=False,
+    )
+    def plot(request: Req, question_id: str) -> Response[Any]:
+        chart = answer_chart(answer_of(request, question_id))
+        if chart is None:
+            raise NotFound("no-plot", "This answer has no plot: its tables say it all")
+        kept = {"Cache-Control": "private, max-age=86400"}
+        return Response(to_svg(chart), media_type="image/svg+xml", headers=kept)
+
+    @get(
+        "/questions/{question_id:str}/answer.json",
+        guards=researcher,
+        sync_to_thread=False,
+        include_in_schema=False,
+    )
+    def as_json(request: Req, question_id: str) -> Response[Any]:
+        answer = answer_of(request, question_id)
+        return Response(
+            to_json(answer), media_type="application/json", headers=_download(question_id, "json")
+        )
+
+    @get(
+        "/questions/{question_id:str}/answer.csv",
+        guards=researcher,
+        sync_to_thread=False,
+        include_in_schema=False,
+    )
+    def as_csv(request: Req, question_id: str) -> Response[Any]:
+        text = io.StringIO()
+        writer = csv.writer(text)
+        for table in answer_tables(answer_of(request, question_id)):
+            writer.writerow([table.title])
+            writer.writerow(table.columns)
+            writer.writerows([_cell(c) for c in row] for row in table.rows)
+            writer.writerow([])
+        return Response(text.getvalue(), media_type="text/csv", headers=_download(question_id, "csv"))
+
+    return [one, state, plot, as_json, as_csv]
+
+
+def _download(question_id: str, ending: str) -> dict[str, str]:
+    return {
+        "Content-Disposition": f'attachment; filename="{question_id}.{ending}"',
+        "Cache-Control": "no-store",
+    }
+
+
+def _cell(text: str) -> str:
+    # A spreadsheet would run a cell that begins like a formula.
+    return (
+        f"'{text}" if text[:1] in ("=", "@", "+") or (text[:1] == "-" and not text[1:2].isdigit()) else text
+    )
+
+
+def _facts(asked: AskedQuestion) -> list[tuple[str, str]]:
+    answer: Mapping[str, Any] = asked.answer or {}
+    return [
+        ("Asked", instant_words(asked.asked_at)),
+        ("Data holders", ", ".join(answer.get("holders", ()))),
+        ("Complete cases", count_words(answer.get("n"))),
+        ("Rows with a missing value", count_words(answer.get("n_missing"))),
+        ("Rounds", str(answer.get("rounds", ""))),
+        ("Time", f"{number_text(float(answer['seconds']), 3)} s" if "seconds" in answer else ""),
+    ]
+
+
+def disclosure_notes(answer: Mapping[str, Any]) -> list[str]:
+    """What disclosure control did to an answer, in sentences."""
+    told = answer.get("disclosure") or {}
+    notes = [f"No figure stands for fewer than {told['min_cell']} persons."] if "min_cell" in told else []
+    hidden = told.get("suppressed")
+    if hidden:
+        notes.append(f"{hidden} {'figure is' if hidden == 1 else 'figures are'} hidden.")
+    if told.get("masks"):
+        notes.append("The holders' sums were masked: only the total over all holders was ever seen.")
+    notes += [str(told["few_holders"])] if told.get("few_holders") else []
+    notes += [str(note) for note in told.get("notes", ())]
+    for missing in told.get("missing", ()):
+        name = missing.get("name") or missing.get("holder", "A data holder")
+        notes.append(
+            f"{name} is not in the answer: {missing.get('reason') or missing.get('code', 'it was lost')}."
+        )
+    return notes
+
+
+def _provenance(answer: Mapping[str, Any]) -> list[tuple[str, str]]:
+    found = []
+    for name, value in (answer.get("provenance") or {}).items():
+        shown = (
+            ", ".join(f"{k}: {v}" for k, v in value.items())
+            if isinstance(value, Mapping)
+            else value_text(value)
+        )
+        found.append((name.replace("_", " ").capitalize(), shown))
+    return found

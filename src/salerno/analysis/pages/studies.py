@@ -1,0 +1,241 @@
+"""A researcher's studies: begin one from permits, ask a question of it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+from litestar import get, post
+from litestar.connection import Request
+from litestar.response import Response
+from litestar.types import ControllerRouterHandler
+
+from salerno.adapters.database import Opens
+from salerno.analysis.methods import METHODS
+from salerno.analysis.model import Study, StudyOptions
+from salerno.analysis.pages.frames import (
+    COVARIATES,
+    EVENT_TABLES,
+    GROUPS,
+    frame_columns,
+    frame_facts,
+    read_frame,
+)
+from salerno.analysis.pages.methods import FORM_OF, FORMS, read_json, read_question
+from salerno.analysis.service.coordinator import Coordinator
+from salerno.catalogue.model import DatasetDescription
+from salerno.catalogue.service import Catalogue
+from salerno.kernel.codes import COUNTRIES
+from salerno.kernel.errors import NotFound, SalernoError
+from salerno.permits.model import IssuedPermit, PermitState
+from salerno.permits.service import PermitDesk
+from salerno.web.callers import caller_of, needs
+from salerno.web.components import day_words, short_did
+from salerno.web.layout import Pages, sentence
+from salerno.web.sessions import Form, form_of
+
+Req = Request[Any, Any, Any]
+
+HOME = ("/studies", "My studies")
+
+
+def routes(
+    pages: Pages, coordinator: Coordinator, open_desk: Opens[PermitDesk], open_catalogue: Opens[Catalogue]
+) -> list[ControllerRouterHandler]:
+    """Handlers of ``/studies`` and below."""
+    researcher = [needs("researcher")]
+
+    def described(iris: Sequence[str]) -> dict[str, DatasetDescription]:
+        found = {}
+        with open_catalogue() as catalogue:
+            for iri in dict.fromkeys(iris):
+                try:
+                    found[iri] = catalogue.dataset(iri)
+                except NotFound:
+                    continue
+        return found
+
+    def show_form(
+        request: Req, form: Form, kind: str = "", errors: dict[str, str] | None = None
+    ) -> Response[Any]:
+        with open_desk() as desk:
+            permits = [p for p in desk.permits_of(caller_of(request).id) if p.state is PermitState.GRANTED]
+        datasets = described([s.dataset for p in permits for s in p.permit.data])
+        kind = kind or ("omop" if _is_omop(list(datasets.values())) else "tables")
+        return pages.render(
+            request,
+            "analysis/study_form.html",
+            title="New study",
+            crumbs=[HOME],
+            errors=errors,
+            form=form,
+            kind=kind,
+            permits=[_permit_row(p, datasets) for p in permits],
+            choices=_dataset_choices(permits, datasets),
+            event_tables=list(EVENT_TABLES.items()),
+            groups=range(GROUPS),
+            covariates=range(COVARIATES),
+            filled_covariates=any(form.text(f"covariate-{i}") for i in range(COVARIATES)),
+        )
+
+    def show_study(
+        request: Req, study_id: str, method: str, form: Form, errors: dict[str, str] | None = None
+    ) -> Response[Any]:
+        user = caller_of(request).id
+        study = coordinator.study(study_id, user)
+        questions = coordinator.questions(study_id, user)
+        return pages.render(
+            request,
+            "analysis/study.html",
+            title=study.title,
+            crumbs=[HOME],
+            errors=errors,
+            study=study,
+            facts=_study_facts(study),
+            frame=frame_facts(study.frame),
+            columns=_columns(study, described(list(study.datasets.values()))),
+            questions=[(q, question_words(q.question)) for q in reversed(questions)],
+            methods=FORMS,
+            method=FORM_OF.get(method),
+            expert=method == "json",
+            form=form,
+            example=form.text("json") or json.dumps({"method": "count", "by": "holder"}, indent=2),
+            names=", ".join(sorted(METHODS)),
+        )
+
+    @get("/studies", guards=researcher, sync_to_thread=False, include_in_schema=False)
+    def listing(request: Req) -> Response[Any]:
+        studies = coordinator.studies(caller_of(request).id)
+        return pages.render(request, "analysis/studies.html", title="My studies", studies=studies)
+
+    @get("/studies/new", guards=researcher, sync_to_thread=False, include_in_schema=False)
+    def new(request: Req) -> Response[Any]:
+        return show_form(request, Form(), request.query_params.get("kind", ""))
+
+    @post("/studies/new", guards=researcher, sync_to_thread=False, include_in_schema=False)
+    def create(request: Req) -> Response[Any]:
+        form, user = form_of(request), caller_of(request).id
+        filled = read_frame(form)
+        errors = dict(filled.errors)
+        with open_desk() as desk:
+            chosen = [p for p in desk.permits_of(user) if p.permit.id in form.many("permits")]
+        if not chosen:
+            errors["permits"] = "Choose at least one permit"
+        least = form.text("min_holders")
+        if least and not (least.isdigit() and int(least) > 0):
+            errors["min_holders"] = "Write a whole number of data holders"
+        if not errors:
+            try:
+                study = coordinator.open_study(
+                    form.text("title"), user, chosen[0].permit.purpose.value, chosen, filled.frame,
+                    StudyOptions(
+                        min_holders=int(least) if least else None,
+                        on_refusal="leave-out" if form.flag("leave_out") else "fail",
+                        datasets=_chosen_datasets(form, chosen),
+                    ),
+                )  # fmt: skip
+                return pages.go(f"/studies/{study.id}", "The study is open: ask your first question.")
+            except SalernoError as error:
+                errors = {"_": sentence(error)}
+        return show_form(request, form, form.text("kind"), errors)
+
+    @get("/studies/{study_id:str}", guards=researcher, sync_to_thread=False, include_in_schema=False)
+    def one(request: Req, study_id: str) -> Response[Any]:
+        return show_study(request, study_id, request.query_params.get("method", ""), Form())
+
+    @post("/studies/{study_id:str}", guards=researcher, sync_to_thread=False, include_in_schema=False)
+    def ask(request: Req, study_id: str) -> Response[Any]:
+        form = form_of(request)
+        method = form.text("method")
+        known = FORM_OF.get(method)
+        question, errors = read_question(form, known) if known else read_json(form.text("json"))
+        if not errors:
+            try:
+                asked = coordinator.ask(study_id, question, caller_of(request).id)
+                return pages.go(f"/questions/{asked.id}")
+            except SalernoError as error:
+                errors = {"_": sentence(error)}
+        return show_study(request, study_id, method, form, errors)
+
+    return [listing, new, create, one, ask]
+
+
+def question_words(question: dict[str, Any]) -> str:
+    """A question as one line."""
+    name = str(question.get("method", ""))
+    form = FORM_OF.get(name)
+    rest = [
+        ", ".join(map(str, v)) if isinstance(v, list) else str(v)
+        for k, v in question.items()
+        if k != "method" and v is not None
+    ]
+    return f"{form.label if form else name}{': ' if rest else ''}{'; '.join(rest)}"
+
+
+def _is_omop(datasets: Sequence[DatasetDescription]) -> bool:
+    names = [{t.name for t in d.tables} for d in datasets]
+    return bool(names) and all({"person", "observation_period"} <= tables for tables in names)
+
+
+def _permit_row(issued: IssuedPermit, datasets: dict[str, DatasetDescription]) -> tuple[str, str, str]:
+    permit = issued.permit
+    named = [datasets[s.dataset].title if s.dataset in datasets else s.dataset for s in permit.data]
+    country = COUNTRIES.get(permit.country, permit.country)
+    return (
+        permit.id,
+        f"{country}: {', '.join(named)}",
+        f"{permit.purpose.label}. Valid until {day_words(permit.valid_until)}. {permit.id}",
+    )
+
+
+def _dataset_choices(
+    permits: Sequence[IssuedPermit], datasets: dict[str, DatasetDescription]
+) -> list[tuple[str, str, list[tuple[str, str]]]]:
+    """Holders of whom the permits cover several data sets: place, name, data sets to choose from."""
+    by_holder: dict[str, dict[str, str]] = {}
+    for issued in permits:
+        for s in issued.permit.data:
+            title = datasets[s.dataset].title if s.dataset in datasets else s.dataset
+            by_holder.setdefault(s.holder, {})[s.dataset] = title
+    return [
+        (f"dataset-{i}", short_did(holder), [("", "None of them"), *listed.items()])
+        for i, (holder, listed) in enumerate(sorted(by_holder.items()))
+        if len(listed) > 1
+    ]
+
+
+def _chosen_datasets(form: Form, permits: Sequence[IssuedPermit]) -> dict[str, str]:
+    wanted = {form.text(name) for name in form if name.startswith("dataset-")} - {""}
+    return {s.holder: s.dataset for p in permits for s in p.permit.data if s.dataset in wanted}
+
+
+def _study_facts(study: Study) -> list[tuple[str, str]]:
+    return [
+        ("Purpose", study.purpose),
+        ("Data holders", ", ".join(short_did(did) for did in study.datasets)),
+        ("Data sets", ", ".join(study.datasets.values())),
+        ("Permits", ", ".join(study.permits)),
+        ("Begun", day_words(study.created_at)),
+    ]
+
+
+def _columns(study: Study, datasets: dict[str, DatasetDescription]) -> list[tuple[str, str]]:
+    """Columns that questions can name: of the frame for OMOP, else those that every data set describes."""
+    known = frame_columns(study.frame)
+    if known or not datasets:
+        return known
+    tables = [
+        {
+            v.name: v.title or v.description
+            for t in d.tables
+            if study.frame.table in ("", t.name)
+            for v in t.variables
+        }
+        for d in datasets.values()
+    ]
+    shared = set.intersection(*(set(t) for t in tables))
+    return [
+        *((name, words) for name, words in tables[0].items() if name in shared),
+        ("holder", "Name of the data holder"),
+    ]
