@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import date
 from typing import Any
 
 import pytest
@@ -16,6 +17,7 @@ from tests.unit.permits.world import application, scope
 ANNA = NamedPerson(id="did:web:hub.example#anna", name="Anna")
 BEN = NamedPerson(id="did:web:hub.example#ben", name="Ben")
 LEAD = NamedPerson(id="did:web:hub.example#lead", name="Lead", principal_investigator=True)
+EARLY, LATE = date(2020, 1, 1), date(2020, 1, 2)
 
 WRONG: list[tuple[str, str, dict[str, Any]]] = [
     # letter, place, what is wrong
@@ -51,7 +53,7 @@ WRONG: list[tuple[str, str, dict[str, Any]]] = [
         "data[0].rows.person",
         {"data": (scope("FR", rows={"person": (Condition(column="a", operator="==", value=[1]),)}),)},
     ),
-    ("d", "data[0].covers_to", {"data": (scope("FR", covers_from=scope("FR").covers_to, covers_to=scope("FR").covers_from),)}),
+    ("d", "data[0].covers_to", {"data": (scope("FR", covers_from=LATE, covers_to=EARLY),)}),
     ("e", "why_not_anonymised", {"why_not_anonymised": ""}),
     ("g", "safeguards", {"safeguards": ""}),
     ("h", "period_months", {"period_months": 0}),

@@ -1,0 +1,166 @@
+"""Role x action: who may call which route of which node."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from salerno.identity.model import ParticipantRole
+from salerno.kernel.errors import Conflict, Invalid, NotFound
+from salerno.kernel.values import to_plain
+from salerno.permits.api import routes
+from salerno.web.callers import Caller
+from tests.unit.permits.world import (
+    MARIE,
+    OFFICER,
+    World,
+    application,
+    as_caller,
+    assessment,
+    person,
+)
+
+APPLICATION = to_plain(application("FR"))
+ASSESSMENT = to_plain(assessment())
+REFUSAL = {"assessment": to_plain(assessment("b")), "reason": "Too many columns"}
+LATE_REPORT = {"case_id": "{case}", "country": "FR", "version": 1, "state": "submitted"}
+
+# Node, method, path, body, the role that may, the status it gets.
+ROUTES: list[tuple[str, str, str, Any, str, int]] = [
+    ("hub", "POST", "/api/applications", APPLICATION, "researcher", 201),
+    ("hub", "PUT", "/api/applications/{case}", APPLICATION, "researcher", 409),
+    ("hub", "POST", "/api/applications/{case}/submit", None, "researcher", 409),
+    ("hub", "POST", "/api/applications/{case}/withdraw", None, "researcher", 200),
+    ("hub", "GET", "/api/applications", None, "researcher", 200),
+    ("hub", "GET", "/api/applications/{case}", None, "researcher", 200),
+    ("hub", "GET", "/api/permits", None, "researcher", 200),
+    ("hub", "POST", "/api/exchange/cases/{case}/status", LATE_REPORT, "access-body", 204),
+    ("FR", "GET", "/api/cases", None, "officer", 200),
+    ("FR", "GET", "/api/cases/{case}", None, "officer", 200),
+    ("FR", "GET", "/api/cases/{case}/decision", None, "officer", 200),
+    ("FR", "POST", "/api/cases/{case}/take-up", None, "officer", 409),
+    ("FR", "POST", "/api/cases/{case}/ask-back", {"question": "Which drugs?"}, "officer", 200),
+    ("FR", "POST", "/api/cases/{case}/grant", {"assessment": ASSESSMENT}, "officer", 200),
+    ("FR", "POST", "/api/cases/{case}/refuse", REFUSAL, "officer", 200),
+    ("FR", "POST", "/api/permits/revoke", {"id": "none", "reason": "Misuse"}, "officer", 404),
+    ("FR", "POST", "/api/exchange/cases", {}, "hub", 422),
+    ("FR", "GET", "/api/exchange/permit-status?id=none", None, "holder", 404),
+    ("FR", "GET", "/api/exchange/permit-status?id=none", None, "hub", 404),
+    ("FR", "GET", "/api/exchange/opt-outs", None, "holder", 200),
+    ("FR", "GET", "/api/opt-out", None, "citizen", 200),
+    ("FR", "POST", "/api/opt-out", {"opted_out": True}, "citizen", 200),
+]
+
+
+def callers(world: World) -> dict[str, Caller | None]:
+    world.people["did:web:fr.example#zoe"] = "person-4711"
+    participants = {
+        "access-body": "did:web:fr.example",
+        "hub": "did:web:hub.example",
+        "holder": "did:web:hospital.fr.example",
+    }
+    return {
+        "nobody": None,
+        "researcher": person(MARIE, "researcher"),
+        "officer": person(OFFICER, "officer"),
+        "steward": person("did:web:x.example#sam", "steward"),
+        "operator": person("did:web:x.example#otto", "operator"),
+        "citizen": person("did:web:fr.example#zoe", "citizen"),
+        **{role: as_caller(world.peers.known[did]) for role, did in participants.items()},
+    }
+
+
+@pytest.mark.parametrize(
+    ("node", "method", "path", "body", "role", "status"),
+    ROUTES,
+    ids=[f"{r[1]} {r[2]} {r[4]}" for r in ROUTES],
+)
+def test_each_route_is_open_to_its_role_alone(
+    world: World, node: str, method: str, path: str, body: Any, role: str, status: int
+) -> None:
+    case = world.submitted("FR")
+    with world.bodies["FR"].desk() as desk:
+        desk.take_up(case.id, OFFICER)
+    if body is LATE_REPORT:
+        body = LATE_REPORT | {"case_id": case.id}
+    target = world.hub if node == "hub" else world.bodies[node]
+    may = {route[4] for route in ROUTES if route[:3] == (node, method, path)}
+    for name, caller in callers(world).items():
+        if name not in may:
+            got = target.status(method, path.format(case=case.id), body, caller=caller)
+            assert (name, got) == (name, 401 if name == "nobody" else 403)
+    assert target.status(method, path.format(case=case.id), body, caller=callers(world)[role]) == status
+
+
+def test_the_register_is_public(world: World) -> None:
+    case = world.submitted("FR")
+    for node in (world.hub, world.bodies["FR"]):
+        assert [entry["case_id"] for entry in node.ask("GET", "/api/register")] == [case.id]
+
+
+def test_every_route_is_in_the_matrix(world: World) -> None:
+    listed = {(route[1], route[2].split("?")[0].replace("{case}", "{case_id:str}")) for route in ROUTES}
+    made = {
+        (method, path)
+        for node in (world.hub, world.bodies["FR"])
+        for handler in routes(node.desk, node.own.role)
+        for method in handler.http_methods  # type: ignore[union-attr]
+        for path in handler.paths  # type: ignore[union-attr]
+    }
+    assert made == listed | {("GET", "/api/register")}
+    assert routes(world.hub.desk, ParticipantRole.HOLDER) == []
+
+
+def test_a_story_over_the_routes(world: World) -> None:
+    marie, officer = person(MARIE, "researcher"), person(OFFICER, "officer")
+    hub, body = world.hub, world.bodies["FR"]
+    case = hub.ask("POST", "/api/applications", to_plain(application("FR", title="")), caller=marie)
+    with pytest.raises(Invalid, match=r"\(a\) title"):
+        hub.ask("POST", f"/api/applications/{case['id']}/submit", caller=marie)
+    hub.ask("PUT", f"/api/applications/{case['id']}", APPLICATION, caller=marie)
+    assert hub.ask("POST", f"/api/applications/{case['id']}/submit", caller=marie)["state"] == "submitted"
+    world.deliver()
+    here = f"/api/cases/{case['id']}"
+    assert body.ask("POST", f"{here}/take-up", caller=officer)["state"] == "processing"
+    with pytest.raises(Conflict):
+        body.ask("POST", f"{here}/take-up", caller=officer)
+    given = {"assessment": ASSESSMENT, "months": 6, "methods": ["count"], "policy": {"min_cell": 25}}
+    issued = body.ask("POST", f"{here}/grant", given, caller=officer)
+    assert body.ask("GET", f"{here}/decision", caller=officer)["permit_id"] == issued["permit"]["id"]
+    world.deliver()
+    permits = hub.ask("GET", "/api/permits", caller=marie)
+    assert permits == [issued]
+    assert permits[0]["permit"]["policy"]["min_cell"] == 25
+    assert hub.ask("GET", "/api/applications", caller=marie)[0]["state"] == "granted"
+    body.ask(
+        "POST", "/api/permits/revoke", {"id": issued["permit"]["id"], "reason": "Misuse"}, caller=officer
+    )
+    world.deliver()
+    assert hub.ask("GET", "/api/permits", caller=marie)[0]["state"] == "revoked"
+
+
+@pytest.mark.parametrize("body", [None, {}, {"title": 7}, [], APPLICATION | {"purpose": "fun"}])
+def test_an_unreadable_application_is_refused_with_a_reason(world: World, body: Any) -> None:
+    with pytest.raises(Invalid, match="the application"):
+        world.hub.ask("POST", "/api/applications", body, caller=person(MARIE, "researcher"))
+
+
+def test_a_report_is_about_the_case_of_its_address(world: World) -> None:
+    case = world.submitted("FR")
+    report = LATE_REPORT | {"case_id": "case-other"}
+    with pytest.raises(Invalid, match="case-differs"):
+        world.hub.ask(
+            "POST",
+            f"/api/exchange/cases/{case.id}/status",
+            report,
+            caller=as_caller(world.bodies["FR"].own),
+        )
+
+
+def test_another_researchers_case_looks_like_none(world: World) -> None:
+    case = world.submitted("FR")
+    pierre = person("did:web:hub.example#pierre", "researcher")
+    for case_id in (case.id, "case-0"):
+        with pytest.raises(NotFound, match="case-not-found"):
+            world.hub.ask("GET", f"/api/applications/{case_id}", caller=pierre)
