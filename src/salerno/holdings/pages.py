@@ -33,8 +33,8 @@ def routes(
     pages: Pages,
     open_holdings: Opens[Holdings],
     desk: HoldingDesk,
-    open_catalogue: Opens[Catalogue],
     publish: Callable[[DatasetDescription, str], None],
+    open_catalogue: Opens[Catalogue] | None = None,
 ) -> list[ControllerRouterHandler]:
     """Handlers of ``/holdings`` and below.
 
@@ -42,16 +42,18 @@ def routes(
         pages: The frame.
         open_holdings: Opens a transaction with the holdings.
         desk: Connects and describes outside of transactions.
-        open_catalogue: Opens the catalogue, to show what is published.
         publish: Publishes a description on behalf of an account.
+        open_catalogue: Opens the catalogue, to show what is published; it is not shown without.
     """
     steward = [needs("steward")]
 
     def show(request: Req, form: Form | None = None, errors: dict[str, str] | None = None) -> Response[Any]:
         with open_holdings() as holdings:
             connected = holdings.holdings()
-        with open_catalogue() as catalogue:
-            published = {d.iri: d for d in catalogue.datasets(own_only=True)}
+        published: dict[str, DatasetDescription] = {}
+        if open_catalogue is not None:
+            with open_catalogue() as catalogue:
+                published = {d.iri: d for d in catalogue.datasets(own_only=True)}
         return pages.render(
             request,
             "holdings/holdings.html",
@@ -127,7 +129,7 @@ def _row(holding: Holding, description: DatasetDescription | None) -> dict[str, 
             ("Data set", holding.dataset),
             ("Smallest number of persons behind a figure", str(holding.policy.min_cell)),
             ("Connected", f"{holding.connected_at:%Y-%m-%d}"),
-            ("Described", f"{description.modified:%Y-%m-%d}" if description else "Not yet"),
+            ("Described", f"{description.modified:%Y-%m-%d}" if description else ""),
         ],
         "chosen": [c.value for c in description.categories] if description else ["EHRS"],
     }

@@ -8,7 +8,7 @@ from datetime import UTC, date, datetime
 from typing import Any
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True)
 class NavigationItem:
     """One entry of the main navigation, also a card on the start page.
 
@@ -40,7 +40,7 @@ class Moment:
 
 
 TONES: dict[str, str] = {
-    "granted": "good", "answered": "good", "met": "good", "valid": "good", "open": "good",
+    "granted": "good", "answered": "good", "met": "good", "valid": "good", "published": "good",
     "submitted": "busy", "processing": "busy", "queued": "busy", "running": "busy",
     "awaiting-information": "care", "expired": "care", "draft": "",
     "refused": "bad", "revoked": "bad", "failed": "bad", "not-met": "bad", "withdrawn": "",

@@ -9,9 +9,9 @@ from litestar.types import ControllerRouterHandler
 from salerno.adapters.database import Opens
 from salerno.analysis.pages import questions, studies
 from salerno.analysis.pages.methods import METHOD_LABELS
+from salerno.analysis.pages.studies import PermitsOf
 from salerno.analysis.service.coordinator import Coordinator
 from salerno.catalogue.service import Catalogue
-from salerno.permits.service import PermitDesk
 from salerno.web.layout import Pages
 
 __all__ = ["METHOD_LABELS", "TEMPLATES", "routes"]
@@ -20,17 +20,17 @@ TEMPLATES = Path(__file__).parent.with_name("templates")
 
 
 def routes(
-    pages: Pages, coordinator: Coordinator, open_desk: Opens[PermitDesk], open_catalogue: Opens[Catalogue]
+    pages: Pages, coordinator: Coordinator, permits_of: PermitsOf, open_catalogue: Opens[Catalogue]
 ) -> list[ControllerRouterHandler]:
     """The pages of a hub.
 
     Args:
         pages: The frame.
         coordinator: Leads the questions.
-        open_desk: Opens the permit desk in a transaction.
+        permits_of: The permits that name an account, with their present state.
         open_catalogue: Opens the catalogue in a transaction.
     """
     return [
-        *studies.routes(pages, coordinator, open_desk, open_catalogue),
+        *studies.routes(pages, coordinator, permits_of, open_catalogue),
         *questions.routes(pages, coordinator),
     ]

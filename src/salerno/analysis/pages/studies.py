@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from litestar import get, post
@@ -29,7 +29,6 @@ from salerno.catalogue.service import Catalogue
 from salerno.kernel.codes import COUNTRIES
 from salerno.kernel.errors import NotFound, SalernoError
 from salerno.permits.model import IssuedPermit, PermitState
-from salerno.permits.service import PermitDesk
 from salerno.web.callers import caller_of, needs
 from salerno.web.components import day_words, short_did
 from salerno.web.layout import Pages, sentence
@@ -37,11 +36,14 @@ from salerno.web.sessions import Form, form_of
 
 Req = Request[Any, Any, Any]
 
+PermitsOf = Callable[[str], Sequence[IssuedPermit]]
+"""The permits that name an account, with their present state."""
+
 HOME = ("/studies", "My studies")
 
 
 def routes(
-    pages: Pages, coordinator: Coordinator, open_desk: Opens[PermitDesk], open_catalogue: Opens[Catalogue]
+    pages: Pages, coordinator: Coordinator, permits_of: PermitsOf, open_catalogue: Opens[Catalogue]
 ) -> list[ControllerRouterHandler]:
     """Handlers of ``/studies`` and below."""
     researcher = [needs("researcher")]
@@ -59,8 +61,7 @@ def routes(
     def show_form(
         request: Req, form: Form, kind: str = "", errors: dict[str, str] | None = None
     ) -> Response[Any]:
-        with open_desk() as desk:
-            permits = [p for p in desk.permits_of(caller_of(request).id) if p.state is PermitState.GRANTED]
+        permits = [p for p in permits_of(caller_of(request).id) if p.state is PermitState.GRANTED]
         datasets = described([s.dataset for p in permits for s in p.permit.data])
         kind = kind or ("omop" if _is_omop(list(datasets.values())) else "tables")
         return pages.render(
@@ -118,8 +119,7 @@ def routes(
         form, user = form_of(request), caller_of(request).id
         filled = read_frame(form)
         errors = dict(filled.errors)
-        with open_desk() as desk:
-            chosen = [p for p in desk.permits_of(user) if p.permit.id in form.many("permits")]
+        chosen = [p for p in permits_of(user) if p.permit.id in form.many("permits")]
         if not chosen:
             errors["permits"] = "Choose at least one permit"
         least = form.text("min_holders")

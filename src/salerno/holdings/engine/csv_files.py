@@ -147,15 +147,21 @@ def csv_error(path: Path, error: duckdb.Error) -> SalernoError:
     return Invalid("broken-csv", f"{place}: {what}", remedy="Mend the file and connect it again.")
 
 
-def cache_path(path: Path, folder: Path, sql: str) -> Path:
+def cache_path(path: Path, folder: Path, types: str) -> Path:
     """Where the Parquet copy of a CSV file in its present state lies."""
     state = path.stat()
-    key = f"{path.resolve()}\n{state.st_size}\n{state.st_mtime_ns}\n{sql}"
-    return folder / f"csv-{hashlib.sha256(key.encode()).hexdigest()[:32]}.parquet"
+    version = _short(f"{state.st_size}\n{state.st_mtime_ns}\n{types}")
+    return folder / f"csv-{_short(str(path.resolve()))}-{version}.parquet"
+
+
+def _short(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()[:24]
 
 
 def convert(connection: duckdb.DuckDBPyConnection, path: Path, sql: str, target: Path) -> None:
     """Write a CSV file as Parquet, readable by this node alone; a half-written copy is never found.
+
+    Copies of earlier states of the file are removed: what the holder took out of it must not stay.
 
     Raises:
         Invalid: The file is broken.
@@ -167,6 +173,9 @@ def convert(connection: duckdb.DuckDBPyConnection, path: Path, sql: str, target:
         os.close(os.open(partial, os.O_CREAT | os.O_WRONLY, 0o600))
         connection.execute(f"COPY ({sql}) TO {quote_text(str(partial))} (FORMAT parquet, COMPRESSION zstd)")
         os.replace(partial, target)
+        for old in target.parent.glob(f"{target.name[: -len('-0123456789abcdef01234567.parquet')]}-*.parquet"):
+            if old != target:
+                old.unlink(missing_ok=True)
     except duckdb.IOException as error:
         raise Unavailable(
             "cache-not-written",

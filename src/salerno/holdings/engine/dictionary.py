@@ -140,11 +140,16 @@ def _levels(
         return {}
     parts = []
     for number, name in enumerate(columns):
-        column = table[name]
-        known = table.filter(column.notnull())
-        grouped = known.group_by(level=known[name].cast("string"))
-        persons = known[person].nunique() if person else known.count()
-        parts.append(grouped.aggregate(persons=persons).mutate(number=ibis.literal(number, type="int32")))
+        known = table.filter(table[name].notnull())
+        grouped = known.group_by(value=known[name])
+        counted = grouped.aggregate(persons=known[person].nunique() if person else known.count())
+        parts.append(
+            counted.select(
+                level=counted.value.cast("string"),
+                persons=counted.persons,
+                number=ibis.literal(number, type="int32"),
+            )
+        )
     every = parts[0] if len(parts) == 1 else ibis.union(*parts, distinct=False)
     found: dict[str, list[tuple[str, int]]] = {}
     for row in source.fetch(every).to_pylist():

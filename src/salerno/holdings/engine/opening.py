@@ -86,6 +86,8 @@ class IbisEngine:
         """Base columns by table that a frame is computed from, without keys that no study sees."""
         if holding.kind == "omop" and not frame.table:
             return columns_needed(frame)
+        if not frame.where and not columns:
+            return {}
         with self._source(holding) as source:
             name, table = self._plain_table(source, holding, frame)
             named = {condition.column for condition in frame.where} | set(columns)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 import tempfile
@@ -107,7 +108,8 @@ def _connect_duckdb(limits: EngineLimits) -> tuple[duckdb.DuckDBPyConnection, Pa
     parent = limits.cache_folder
     if parent is not None:
         parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    spill = Path(tempfile.mkdtemp(prefix="spill-", dir=parent))
+        _remove_left_spills(parent)
+    spill = Path(tempfile.mkdtemp(prefix=f"spill-{os.getpid()}-", dir=parent))
     config: dict[str, Any] = {
         "memory_limit": f"{limits.memory_mb}MB",
         "temp_directory": str(spill),
@@ -118,6 +120,14 @@ def _connect_duckdb(limits: EngineLimits) -> tuple[duckdb.DuckDBPyConnection, Pa
     if limits.threads:
         config["threads"] = limits.threads
     return duckdb.connect(":memory:", config=config), spill
+
+
+def _remove_left_spills(folder: Path) -> None:
+    """Remove what a killed process spilled to disk, since it can hold rows."""
+    for left in folder.glob("spill-*"):
+        pid = left.name.split("-")[1]
+        if pid.isdigit() and not Path(f"/proc/{pid}").exists() and Path("/proc/self").exists():
+            shutil.rmtree(left, ignore_errors=True)
 
 
 def _seal(connection: duckdb.DuckDBPyConnection, readable: list[Path]) -> None:
