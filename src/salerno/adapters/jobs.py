@@ -118,10 +118,12 @@ def enqueue(
             ended_at="",
         )
         .on_conflict_do_nothing(index_elements=["key"])
+        .returning(_jobs.c.key)
     )
+    is_new = stored.first() is not None
     engine = connection.engine
     after_commit(connection, lambda: _wake_workers(engine))
-    return stored.rowcount == 1
+    return is_new
 
 
 def find(connection: Connection, key: str) -> Job | None:

@@ -113,8 +113,9 @@ class SqlTrustStore:
             _insert(self._connection, _messages)
             .values(sender=sender, jti=jti, expires_at=to_text(expires_at))
             .on_conflict_do_nothing()
+            .returning(_messages.c.jti)
         )
-        return bool(added.rowcount == 1)
+        return added.first() is not None
 
 
 class SqlAccountStore:
