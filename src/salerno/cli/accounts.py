@@ -77,8 +77,8 @@ def add(
             raise Invalid("unknown-role", f"There is no role {one!r}", remedy=near(one, PersonRole))
     roles = tuple(PersonRole(one) for one in role)
     password = ask_password(password_stdin, twice=True)
-    with open_node(folder).accounts() as accounts:
-        account = accounts.create(login, name, password, roles, person=person)
+    with open_node(folder) as node, node.accounts() as accounts:
+        account = accounts.create(login, name, password, roles, person=person, by=node.operator)
     shown = {"id": account.id, "login": account.login, "name": account.name, "roles": list(account.roles)}
     if as_json:
         output.print_json(shown)
@@ -91,7 +91,7 @@ def list_(folder: NodeFolder, as_json: Json = False) -> None:
     """List the accounts of a node."""
     from salerno.nodes.assemble import open_node
 
-    with open_node(folder).accounts() as accounts:
+    with open_node(folder) as node, node.accounts() as accounts:
         rows = [(a.login, a.name, [str(role) for role in a.roles], a.id) for a in accounts.accounts()]
     if as_json:
         output.print_json([dict(zip(("login", "name", "roles", "id"), row, strict=True)) for row in rows])

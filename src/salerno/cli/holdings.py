@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -22,6 +22,9 @@ def connect(
     person_column: Annotated[
         str, typer.Option(help="For plain tables: the column that names the person.")
     ] = "",
+    date_column: Annotated[
+        str, typer.Option(help="For plain tables: the column that dates the records.")
+    ] = "",
     description: Annotated[str, typer.Option(help="What the data are.")] = "",
     as_json: Json = False,
 ) -> None:
@@ -31,15 +34,16 @@ def connect(
 
     if kind not in ("omop", "tables"):
         raise Invalid("unknown-kind", f"There is no kind {kind!r}", remedy=near(kind, ("omop", "tables")))
-    with output.progress(as_json)("Reading the data"), open_node(folder).holdings() as holdings:
-        holding = holdings.connect(
-            id=id,
-            title=title,
-            source=source,
+    with output.progress(as_json)("Reading the data"), open_node(folder) as node:
+        holding = node.holding_desk.connect(
+            id,
+            source,
+            node.operator,
             kind=kind,
+            title=title,
             person_column=person_column,
+            date_column=date_column,
             description=description,
-            by="command line",
         )
     if as_json:
         output.print_json(holding)
@@ -52,7 +56,7 @@ def list_(folder: NodeFolder, as_json: Json = False) -> None:
     """List what is connected."""
     from salerno.nodes.assemble import open_node
 
-    with open_node(folder).holdings() as holdings:
+    with open_node(folder) as node, node.holdings() as holdings:
         found = holdings.holdings()
     if as_json:
         output.print_json(found)
@@ -65,20 +69,33 @@ def list_(folder: NodeFolder, as_json: Json = False) -> None:
 def describe(
     folder: NodeFolder,
     id: Annotated[str, typer.Argument(metavar="ID", help="Short name of the holding.")],
+    category: Annotated[
+        list[str] | None, typer.Option(help="Code of an Art. 51 category; EHRS by default. Repeat.")
+    ] = None,
+    keyword: Annotated[list[str] | None, typer.Option(help="A word to find it by. Repeat.")] = None,
+    provenance: Annotated[str, typer.Option(help="Where the data come from.")] = "",
     publish: Annotated[
         bool, typer.Option("--publish/--no-publish", help="Put the description into the catalogue.")
     ] = True,
     as_json: Json = False,
 ) -> None:
     """Compute the description from the data: variables, counts, dates; then publish it."""
+    from salerno.kernel.codes import DataCategory
+    from salerno.kernel.errors import Invalid, near
     from salerno.nodes.assemble import open_node
 
-    node = open_node(folder)
-    with output.progress(as_json)("Describing the data"), node.holdings() as holdings:
-        description = holdings.describe(id)
-    if publish:
-        with node.catalogue() as catalogue:
-            catalogue.publish(description, by="command line")
+    known = {each.value: each for each in DataCategory}
+    for code in category or ():
+        if code not in known:
+            raise Invalid("unknown-category", f"There is no category {code!r}", remedy=near(code, known))
+    options: dict[str, Any] = {"keywords": tuple(keyword or ()), "provenance": provenance}
+    if category:
+        options["categories"] = tuple(known[code] for code in category)
+    with output.progress(as_json)("Describing the data"), open_node(folder) as node:
+        if publish:
+            description = node.publish(id, node.operator, **options)
+        else:
+            description = node.holding_desk.describe(id, node.operator, **options)
     if as_json:
         output.print_json(description)
         return

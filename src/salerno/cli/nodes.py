@@ -34,6 +34,7 @@ def init(
     database: Annotated[
         str, typer.Option(help="PostgreSQL URL; a SQLite file in the folder by default.")
     ] = "",
+    email: Annotated[str, typer.Option(help="Where people can write to; stands in descriptions.")] = "",
     as_json: Json = False,
 ) -> None:
     """Make the folder of a new node: settings, keys, database."""
@@ -41,12 +42,13 @@ def init(
 
     settings = init_node(
         folder,
-        role=_role(role),
+        role=role,
         name=name,
         country=country,
         url=url,
         access_body=access_body,
         database=database,
+        contact_email=email,
     )
     facts = {"did": settings.did, "folder": str(folder), "url": url}
     if as_json:
@@ -86,8 +88,8 @@ def admit(
         url=url.rstrip("/"),
         access_body=access_body,
     )
-    with open_node(folder).trust() as trust:
-        trust.admit(participant, by="command line")
+    with open_node(folder) as node, node.trust() as trust:
+        trust.admit(participant, by=node.operator)
     output.note(f"{name} ({did}) is admitted")
 
 
@@ -99,7 +101,7 @@ def show(folder: NodeFolder, as_json: Json = False) -> None:
     from salerno.nodes.settings import load_settings
 
     settings = load_settings(folder)
-    with open_node(folder).trust() as trust:
+    with open_node(folder) as node, node.trust() as trust:
         participants = [to_plain(p) for p in trust.participants()]
     facts = {
         "name": settings.name,

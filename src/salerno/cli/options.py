@@ -46,20 +46,31 @@ def read_json(path: str, what: str) -> Any:
         NotFound: There is no such file.
         Invalid: It is no JSON.
     """
-    from salerno.kernel.errors import Invalid, NotFound
+    from salerno.kernel.errors import Invalid
 
     try:
-        text = sys.stdin.read() if path == "-" else Path(path).read_text(encoding="utf-8")
-    except (FileNotFoundError, IsADirectoryError) as error:
-        raise NotFound("no-such-file", f"There is no file {path}") from error
-    except (OSError, UnicodeDecodeError) as error:
-        raise Invalid("unreadable-file", f"{path} cannot be read as text: {error}") from error
-    try:
-        return json.loads(text)
+        return json.loads(read_text(path))
     except ValueError as error:
         raise Invalid(
             "not-json", f"{what} is not JSON: {error}", remedy="Check commas, quotes and brackets."
         ) from error
+
+
+def read_text(path: str) -> str:
+    """Read a text file, or standard input for ``-``.
+
+    Raises:
+        NotFound: There is no such file.
+        Invalid: It is no text.
+    """
+    from salerno.kernel.errors import Invalid, NotFound
+
+    try:
+        return sys.stdin.read() if path == "-" else Path(path).read_text(encoding="utf-8")
+    except (FileNotFoundError, IsADirectoryError) as error:
+        raise NotFound("no-such-file", f"There is no file {path}") from error
+    except (OSError, UnicodeDecodeError) as error:
+        raise Invalid("unreadable-file", f"{path} cannot be read as text: {error}") from error
 
 
 def read_object(path: str, what: str) -> dict[str, Any]:
