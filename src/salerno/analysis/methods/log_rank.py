@@ -1,0 +1,112 @@
+"""Log-rank test of equal survival in two or more groups.
+
+Question: ``{"method": "log_rank", "time": "time", "event": "status", "by": "sex"}``.
+Result: ``{"chi_square", "df", "p_value", "strata": [{"stratum", "n", "observed", "expected"}]}``, equal to
+R's ``survdiff`` on the pooled rows.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import ibis.expr.types as ir
+import numpy as np
+from scipy.special import chdtrc
+
+from salerno.analysis.disclosure.cells import hidden_cells
+from salerno.analysis.disclosure.persons import check_level, check_persons, check_some
+from salerno.analysis.engine.survival import LifeTable, follow_up, group_names, log_rank
+from salerno.analysis.model import Aggregate, Question, Result, Scope, Sums
+from salerno.analysis.questions import check_keys, factor, names, required
+from salerno.kernel.errors import Invalid
+
+NAME = "log_rank"
+
+
+@dataclass(frozen=True)
+class State:
+    """The question and, after the first round, the grid of times."""
+
+    scope: Scope
+    table: LifeTable
+    rows: int = 0
+    n: int = 0
+    notes: tuple[str, ...] = ()
+
+    @property
+    def is_surveyed(self) -> bool:
+        return self.table.follow.resolution > 0
+
+
+def start(question: Question, scope: Scope) -> State:
+    """Check the question."""
+    check_keys(question, {"time", "event", "by", "resolution"})
+    follow = follow_up(
+        question, scope, time=required(question, "time"), event_column=required(question, "event")
+    )
+    by = tuple(factor(scope, name, role="by") for name in names(question, "by"))
+    return State(scope, LifeTable(follow, by))
+
+
+def local(view: ir.Table, state: State) -> Aggregate:
+    """Survey the times, then count by time."""
+    if not state.is_surveyed:
+        return Aggregate(state.table.survey(view), state.table.survey_sums)
+    return Aggregate(state.table.counts(view), state.table.count_sums)
+
+
+def guard(sums: Sums, state: State, scope: Scope) -> Sums:
+    """Refuse to take part with too few persons."""
+    if not state.is_surveyed:
+        check_persons(int(sums["n"]), scope.policy, who="This holder's part")
+    return sums
+
+
+def step(sums: Sums, state: State) -> State | Result:
+    """Agree the grid, then test."""
+    policy = state.scope.policy
+    if not state.is_surveyed:
+        check_some(int(sums["n"]), policy)
+        state.table.follow.check_codes(sums)
+        follow = state.table.follow.agreed(sums["exponents"])
+        notes = list(follow.notes())
+        if int(sums["unlisted"]):
+            notes.append("Rows with a value that is no agreed level count as missing.")
+        return replace(
+            state,
+            table=replace(state.table, follow=follow),
+            rows=int(sums["rows"]),
+            n=int(sums["n"]),
+            notes=tuple(notes),
+        )
+    died, left = sums["died"], sums["left"]
+    n = (died + left).sum(axis=1)
+    labels = group_names(state.table.factors)
+    columns = ", ".join(f.column for f in state.table.factors)
+    for label, count in zip(labels, n.tolist(), strict=True):
+        check_level(count, policy, column=columns, level=label)
+    some = np.flatnonzero(n)
+    if len(some) < 2:
+        raise Invalid("one-group", f"All persons have the same {columns}: there is nothing to compare")
+    expected, covariance = log_rank(died[some], left[some])
+    observed = died[some].sum(axis=1)
+    difference = (observed - expected)[:-1]
+    chi_square = float(difference @ np.linalg.pinv(covariance[:-1, :-1]) @ difference)
+    df = len(some) - 1
+    hidden = hidden_cells(observed, policy.min_cell)
+    strata = [
+        {
+            "stratum": labels[group],
+            "n": int(n[group]),
+            "observed": None if hidden[i] else int(observed[i]),
+            "expected": None if hidden[i] else float(expected[i]),
+        }
+        for i, group in enumerate(some.tolist())
+    ]
+    result = {
+        "chi_square": chi_square,
+        "df": df,
+        "p_value": float(chdtrc(df, chi_square)),
+        "strata": strata,
+    }
+    return Result(result, state.n, state.rows - state.n, state.notes, int(hidden.sum()))
