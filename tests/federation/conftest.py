@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -33,6 +33,7 @@ from salerno.identity.model import Credential, Participant, ParticipantRole
 from salerno.identity.rules import StaticKeyResolver, key_id, make_document
 from salerno.identity.service.trust import Trust
 from salerno.kernel.codes import Purpose
+from salerno.kernel.errors import SalernoError, Unavailable
 from salerno.kernel.ids import new_id
 from salerno.permits.model import (
     DataPermit,
@@ -76,6 +77,9 @@ class Node:
     def entries(self, act: str = "") -> list[Entry]:
         with self.database.reading() as connection:
             return self.audit(connection).entries(act=act, limit=1000)
+
+    def codes(self, act: str = "round-refused") -> list[str]:
+        return [str(entry.detail.get("code")) for entry in self.entries(act)]
 
     def verify(self, token: str) -> Credential:
         with self.database.transaction() as connection:
@@ -236,6 +240,7 @@ class Space:
         self.clock = SystemClock()
         self.resolver = StaticKeyResolver()
         self.seen: list[tuple[str, Any]] = []
+        self.errors: list[tuple[str, str]] = []
         self.tamper_in: Callable[[str, Work], Work] = lambda _, work: work
         self.tamper_out: Callable[[str, Share], Share] = lambda _, share: share
         self.hub = Hub(self, participant(9100, ParticipantRole.HUB, "European hub", "EU"), deadlines, hub_url)
@@ -263,7 +268,10 @@ class Space:
         now = datetime.now(UTC).replace(microsecond=0) - timedelta(hours=1)
         scopes = tuple(
             DataScope(
-                dataset=h.holding.dataset, holder=h.who.did, country=h.who.country, tables={f"site{i}": columns}
+                dataset=h.holding.dataset,
+                holder=h.who.did,
+                country=h.who.country,
+                tables={f"site{i}": columns},
             )
             for i, h in enumerate(self.holders)
         )
@@ -306,9 +314,20 @@ class Space:
 
     def lead(self, question_id: str) -> threading.Thread:
         """Run the question in a thread, as the job queue does."""
-        thread = threading.Thread(target=self.coordinator.run, args=(question_id,), daemon=True)
+
+        def run(coordinator: Coordinator) -> None:
+            with suppress(Unavailable):  # stopped by the test
+                coordinator.run(question_id)
+
+        thread = threading.Thread(target=run, args=(self.coordinator,), daemon=True)
         thread.start()
         return thread
+
+    def stop(self, thread: threading.Thread) -> None:
+        """End the coordinator in the middle, as a stop of the node does."""
+        self.coordinator.stop()
+        thread.join(5)
+        assert not thread.is_alive()
 
     def work(self, question_id: str, *holders: Holder, seconds: float = 20) -> AskedQuestion:
         """Let agents work by turns, one step at a time, until the question has ended."""
@@ -317,10 +336,18 @@ class Space:
             asked = self.coordinator.question(question_id, USER)
             if asked.state in (QuestionState.ANSWERED, QuestionState.FAILED):
                 return asked
-            busy = [holder.agent.work_once() for holder in holders]
-            if not any(busy):
+            if not any([self.step(holder) for holder in holders]):
                 time.sleep(0.005)
         raise AssertionError(f"the question did not end: {self.coordinator.question(question_id, USER)}")
+
+    def step(self, holder: Holder) -> bool:
+        """One turn of a holder's agent; what the hub refuses is kept for the test to look at."""
+        try:
+            return holder.agent.work_once()
+        except SalernoError as error:
+            self.errors.append((holder.who.did, error.code))
+            time.sleep(0.02)
+            return False
 
     def answer(self, question: dict[str, Any], study: Study | None = None) -> AskedQuestion:
         question_id = self.ask(study or self.study(), question)
