@@ -122,18 +122,12 @@ class Node:
     @cached_property
     def catalogue(self) -> Opens[Catalogue]:
         """Data set descriptions."""
-        return self._opens(
-            lambda c: Catalogue(
-                SqlCatalogueStore(c),
-                self._audit(c),
-                self.clock,
-                self.settings.did,
-                publisher=self.agent,
-                url=self.settings.url,
-                cache=self._catalogue_cache,
-                participants=self._trust(c).participants,
-            )
-        )
+        return self._opens(self._catalogue)
+
+    @cached_property
+    def reading_catalogue(self) -> Opens[Catalogue]:
+        """Data set descriptions, to read only: keeps no writer waiting."""
+        return self._opens(self._catalogue, reading=True)
 
     @cached_property
     def permits(self) -> Opens[PermitDesk]:
@@ -287,6 +281,18 @@ class Node:
     def _trust(self, connection: Connection) -> Trust:
         return Trust(
             SqlTrustStore(connection), self._audit(connection), self.clock, self.resolver, self.settings.did
+        )
+
+    def _catalogue(self, connection: Connection) -> Catalogue:
+        return Catalogue(
+            SqlCatalogueStore(connection),
+            self._audit(connection),
+            self.clock,
+            self.settings.did,
+            publisher=self.agent,
+            url=self.settings.url,
+            cache=self._catalogue_cache,
+            participants=self._trust(connection).participants,
         )
 
     def _access_body(self, connection: Connection) -> Participant | None:

@@ -11,10 +11,9 @@ from salerno.adapters.jobs import Worker
 from salerno.analysis.remote import HttpHub
 from salerno.analysis.service.agent import Agent
 from salerno.analysis.service.coordinator import JOB as RUN_QUESTION
-from salerno.catalogue.model import HarvestReport
 from salerno.catalogue.remote import HttpCatalogueSource
 from salerno.catalogue.service import harvest_outside
-from salerno.identity.model import ParticipantRole
+from salerno.identity.model import Participant, ParticipantRole
 from salerno.kernel.errors import SalernoError
 from salerno.nodes.assemble import Node
 from salerno.permits.remote import access_body_jobs, hub_jobs
@@ -79,31 +78,25 @@ class Duties:
                 agent.start()
 
     def _harvest(self) -> None:
-        harvest_all(self._node)
+        source = HttpCatalogueSource(self._node.http)
+        for participant in harvest_sources(self._node):
+            harvest_outside(self._node.catalogue, participant, source)
 
     def _checkpoint(self) -> None:
         with self._node.audit() as log:
             log.checkpoint()
 
 
-def harvest_all(node: Node, only: str = "") -> list[HarvestReport]:
-    """Harvest the catalogues that a node is in charge of: a hub those of access bodies, an access body those
-    of its holders.
-
-    Args:
-        node: The hub or access body.
-        only: DID of one source; empty means all.
-    """  # noqa: D205
+def harvest_sources(node: Node) -> list[Participant]:
+    """Whose catalogues a node harvests: a hub those of access bodies, an access body those of its holders."""
     role = {
         ParticipantRole.HUB: ParticipantRole.ACCESS_BODY,
         ParticipantRole.ACCESS_BODY: ParticipantRole.HOLDER,
     }.get(node.settings.role)
     if role is None:
         return []
-    source = HttpCatalogueSource(node.http)
     return [
-        harvest_outside(node.catalogue, participant, source)
+        participant
         for participant in node.participants(role)
-        if only in ("", participant.did)
-        and (role is ParticipantRole.ACCESS_BODY or participant.access_body == node.settings.did)
+        if role is ParticipantRole.ACCESS_BODY or participant.access_body == node.settings.did
     ]

@@ -156,6 +156,7 @@ class LocalSpace:
                 LoopbackHub(self._hub.coordinator, holder.own.did),
                 holder.agent_parts(self._hub.own.did),
                 lanes=1,
+                wait_seconds=1.0,
             )
             self._exit.callback(agent.stop)
             agent.start()

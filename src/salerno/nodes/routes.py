@@ -24,7 +24,7 @@ from salerno.identity import api as identity_api
 from salerno.identity import pages as identity_pages
 from salerno.identity.model import ParticipantRole
 from salerno.nodes.assemble import Node
-from salerno.nodes.duties import Duties
+from salerno.nodes.duties import Duties, harvest_sources
 from salerno.permits import api as permits_api
 from salerno.permits import pages as permits_pages
 from salerno.permits.model import IssuedPermit
@@ -141,8 +141,14 @@ def _everywhere(node: Node, pages: Pages) -> list[ControllerRouterHandler]:
         health,
         *identity_api.routes(node.accounts, node.document),
         *identity_pages.routes(pages, node.accounts),
-        *catalogue_api.routes(node.catalogue, node.participant, HttpCatalogueSource(node.http)),
-        *catalogue_pages.routes(pages, node.catalogue),
+        *catalogue_api.routes(
+            node.catalogue,
+            node.participant,
+            HttpCatalogueSource(node.http),
+            sources=lambda: harvest_sources(node),
+            read_catalogue=node.reading_catalogue,
+        ),
+        *catalogue_pages.routes(pages, node.reading_catalogue),
         *audit_api.routes(node.audit),
         *audit_pages.routes(pages, node.audit),
     ]
@@ -182,6 +188,6 @@ def _of_role(node: Node, pages: Pages) -> list[ControllerRouterHandler]:
     if role is HOLDER:
         return [
             *holdings_api.routes(node.holdings, node.holding_desk, publish),
-            *holdings_pages.routes(pages, node.holdings, node.holding_desk, publish),
+            *holdings_pages.routes(pages, node.holdings, node.holding_desk, publish, node.catalogue),
         ]
     return []
