@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import replace
 from datetime import timedelta
-from pathlib import Path
 
 import pytest
 from sqlalchemy.exc import IntegrityError
@@ -27,19 +25,11 @@ from salerno.permits.store import SqlPermitStore, TransactionJobs, metadata
 from tests.unit.permits.world import MARIE, START, application, assessment, permit
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
-def database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Database]:
-    if request.param == "sqlite":
-        url = f"sqlite:///{tmp_path}/node.db"
-    else:
-        url = request.getfixturevalue("postgres_url")
-    made = Database(url)
-    with made.transaction() as connection:
-        for tables in (metadata, jobs.metadata):
-            tables.drop_all(connection)
-            tables.create_all(connection)
-    yield made
-    made.close()
+@pytest.fixture(autouse=True)
+def tables(database: Database) -> None:
+    with database.transaction() as connection:
+        metadata.create_all(connection)
+        jobs.metadata.create_all(connection)
 
 
 CASE = Case(
@@ -164,9 +154,14 @@ def test_a_job_is_there_if_and_only_if_the_act_is(database: Database) -> None:
         queue = TransactionJobs(connection, clock)
         for _ in range(2):
             queue.enqueue("report-status", {"case_id": "case-1"}, key="k")
-    with pytest.raises(RuntimeError), database.transaction() as connection:
-        TransactionJobs(connection, clock).enqueue("report-status", {}, key="lost")
-        raise RuntimeError
+
+    def fail_after_asking() -> None:
+        with database.transaction() as connection:
+            TransactionJobs(connection, clock).enqueue("report-status", {}, key="lost")
+            raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        fail_after_asking()
     with database.transaction() as connection:
         assert jobs.find(connection, "k") is not None
         assert jobs.find(connection, "lost") is None
