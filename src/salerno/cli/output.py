@@ -49,7 +49,12 @@ def print_table(
 
     lines = [list(row) for row in rows]
     table = Table(
-        title=title or None, box=SIMPLE_HEAD, title_justify="left", title_style="bold", pad_edge=False
+        title=title or None,
+        box=SIMPLE_HEAD,
+        title_justify="left",
+        title_style="bold",
+        pad_edge=False,
+        show_edge=False,
     )
     for index, column in enumerate(columns):
         right = numeric[index] if numeric else any(_is_number(line[index]) for line in lines)
@@ -57,6 +62,8 @@ def print_table(
     for line in lines:
         table.add_row(*(Text(cell(value)) for value in line))
     if lines:
+        if title:
+            print()
         console().print(table)
     else:
         note(f"{title or 'Nothing'}: none." if title else "Nothing found.")

@@ -130,8 +130,8 @@ class Answer:
         """Write a self-contained HTML page with the answer's tables and plot."""
         from salerno.client.report import Section, write_report
 
-        title = title or heading_of(self.answer)
-        return write_report(path, title, [Section(title=heading_of(self.answer), answers=(self.answer,))])
+        heading = heading_of(self.answer)
+        return write_report(path, title or "One question", [Section(title=heading, answers=(self.answer,))])
 
     def __repr__(self) -> str:
         holders = f"{len(self.holders)} holder{'s' if len(self.holders) != 1 else ''}"
@@ -143,12 +143,40 @@ class Answer:
         return f"<h4>{escape(heading_of(self.answer))}</h4>{html_of_answer(self.answer)}"
 
 
+METHOD_TITLES = {
+    "count": "Number of persons",
+    "describe": "Description",
+    "crosstab": "Cross table",
+    "histogram": "Histogram",
+    "quantiles": "Quantiles",
+    "t_test": "t-test",
+    "correlation": "Correlation",
+    "kaplan_meier": "Kaplan-Meier curves",
+    "log_rank": "Log-rank test",
+    "cox": "Cox regression",
+    "glm": "Regression",
+}
+"""Titles of answers; a method that is not named here goes by its own name."""
+
+
 def heading_of(answer: Mapping[str, Any]) -> str:
-    """The question in one line."""
-    question = answer.get("question", {})
-    subject = question.get("formula") or question.get("variable") or question.get("by") or ""
-    name = str(answer["method"]).replace("_", " ")
-    return f"{name}: {subject}" if isinstance(subject, str) and subject else name
+    """The question in one line, e.g. ``Cox regression: Surv(time, status) ~ age``."""
+    question = answer.get("question") or {}
+    method = str(answer["method"])
+    title = METHOD_TITLES.get(method, method.replace("_", " "))
+    if question.get("family"):
+        title = f"{str(question['family']).capitalize()} {title.lower()}"
+    if question.get("formula"):
+        return f"{title}: {question['formula']}"
+    if question.get("rows") and question.get("columns"):
+        return f"{title} of {question['rows']} by {question['columns']}"
+    about = _listed(question.get("variable") or question.get("variables"))
+    by = _listed(question.get("by"))
+    return f"{title}{f' of {about}' if about else ''}{f' by {by}' if by else ''}"
+
+
+def _listed(names: Any) -> str:
+    return names if isinstance(names, str) else ", ".join(map(str, names or ()))
 
 
 def svg_of(answer: Mapping[str, Any]) -> str | None:

@@ -153,7 +153,9 @@ def _section(section: Section) -> str:
     parts += [html_of_table(table) for table in section.tables]
     for answer in section.answers:
         plain = answer.answer if isinstance(answer, Answer) else answer
-        parts.append(f"<h3>{escape(heading_of(plain))}</h3>{html_of_answer(plain)}")
+        heading = heading_of(plain)
+        parts.append(f"<h3>{escape(heading)}</h3>" if heading != section.title else "")
+        parts.append(html_of_answer(plain))
     if section.listing:
         parts.append(f"<pre>{escape(section.listing)}</pre>")
     return "\n".join([*parts, "</section>"])

@@ -10,6 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from salerno import Answer, Invalid
+from salerno.client.answer import heading_of
 from salerno.client.frames import answer_grids
 from tests.unit.client import answers
 
@@ -76,6 +77,25 @@ def test_facts_are_properties() -> None:
     assert (answer.method, answer.n, answer.n_missing, len(answer.holders)) == ("cox", 228, 1, 3)
     assert answer.notes == ["2 steps were merged."]
     assert repr(answer) == "<Answer cox, n=228, 3 holders, 4 rounds>"
+
+
+@pytest.mark.parametrize(
+    ("plain", "heading"),
+    [
+        (answers.COX, "Cox regression: Surv(time, status) ~ age + sex"),
+        (answers.CURVES, "Kaplan-Meier curves by sex"),
+        (answers.CROSSTAB, "Cross table of DIS_DIAB by GENDER"),
+        (answers.QUANTILES, "Quantiles of LAB_TSC"),
+        (answers.CORRELATION, "Correlation of age, time"),
+        (
+            answers.answer("glm", {}, question={"formula": "y ~ x", "family": "binomial"}),
+            "Binomial regression: y ~ x",
+        ),
+        (answers.answer("new_method", {}), "new method"),
+    ],
+)
+def test_headings(plain: dict[str, Any], heading: str) -> None:
+    assert heading_of(plain) == heading
 
 
 def test_files(tmp_path: Path) -> None:

@@ -112,5 +112,5 @@ def test_a_folder_that_is_a_file_is_a_clear_error(tmp_path: Path) -> None:
 
 def test_an_answer_writes_its_own_report(tmp_path: Path) -> None:
     html = Answer(answers.COX).write_report(tmp_path / "cox.html").read_text(encoding="utf-8")
-    assert "cox: Surv(time, status) ~ age + sex" in html
+    assert "Cox regression: Surv(time, status) ~ age + sex" in html
     assert checked(html).problems == []
