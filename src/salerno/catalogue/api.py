@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,6 +13,7 @@ from salerno.adapters.database import Opens
 from salerno.catalogue.model import DatasetDescription, HarvestReport, SearchHit
 from salerno.catalogue.service import Catalogue, CatalogueSource, harvest_outside
 from salerno.identity.model import Participant, PersonRole
+from salerno.kernel.errors import Invalid
 from salerno.standards.dcat import MEDIA_TYPES, Format
 from salerno.web.callers import needs
 
@@ -21,15 +22,18 @@ _LIMIT = 500
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HarvestOrder:
-    """Whose catalogue to harvest now."""
+    """Whose catalogue to harvest now: a participant's, or those of all sources when empty."""
 
-    did: str
+    did: str = ""
 
 
 def routes(
     open_catalogue: Opens[Catalogue],
     participant: Callable[[str], Participant],
     source: CatalogueSource,
+    *,
+    sources: Callable[[], Iterable[Participant]] = tuple,
+    read_catalogue: Opens[Catalogue] | None = None,
 ) -> list[BaseRouteHandler]:
     """The catalogue's routes.
 
@@ -37,7 +41,10 @@ def routes(
         open_catalogue: Opens a transaction and yields the catalogue.
         participant: Finds an admitted participant by DID; raises `NotFound`.
         source: Fetches catalogues.
+        sources: All whose catalogues this node is to harvest.
+        read_catalogue: Like `open_catalogue`, for a transaction that only reads and keeps no writer waiting.
     """
+    read_catalogue = read_catalogue or open_catalogue
 
     @get("/api/datasets", sync_to_thread=True, summary="Search the catalogue")
     def find(
@@ -47,40 +54,47 @@ def routes(
         variable: str = "",
         limit: int = 50,
     ) -> list[SearchHit]:
-        with open_catalogue() as catalogue:
+        with read_catalogue() as catalogue:
             return catalogue.search(
                 q, category=category, country=country, variable=variable, limit=min(limit, _LIMIT)
             )
 
     @get("/api/datasets/one", sync_to_thread=False, summary="One data set")
     def one(iri: str) -> DatasetDescription:
-        with open_catalogue() as catalogue:
+        with read_catalogue() as catalogue:
             return catalogue.dataset(iri)
 
     @get("/api/harvests", sync_to_thread=False, guards=[needs(PersonRole.OPERATOR)], summary="Last harvests")
     def harvests() -> list[HarvestReport]:
-        with open_catalogue() as catalogue:
+        with read_catalogue() as catalogue:
             return catalogue.harvests()
 
     @post("/api/harvest", sync_to_thread=True, guards=[needs(PersonRole.OPERATOR)], summary="Harvest now")
-    def harvest(data: HarvestOrder) -> HarvestReport:
-        return harvest_outside(open_catalogue, participant(data.did), source)
+    def harvest(data: HarvestOrder | None = None) -> list[HarvestReport]:
+        chosen = [participant(data.did)] if data and data.did else list(sources())
+        if not chosen:
+            raise Invalid(
+                "nothing-to-harvest",
+                "This node is in charge of no participant whose catalogue it could fetch",
+                remedy="Name one by its DID, or admit one first.",
+            )
+        return [harvest_outside(open_catalogue, one, source) for one in chosen]
 
     @get("/catalogue", sync_to_thread=True, summary="The catalogue as HealthDCAT-AP (Art. 77)")
     def negotiated(request: Request[Any, Any, Any]) -> Response[bytes]:
-        return _document(open_catalogue, request, choose_syntax(request.headers.get("accept", "")))
+        return _document(read_catalogue, request, choose_syntax(request.headers.get("accept", "")))
 
     @get("/catalogue.ttl", sync_to_thread=True, summary="The catalogue as Turtle")
     def turtle(request: Request[Any, Any, Any]) -> Response[bytes]:
-        return _document(open_catalogue, request, "turtle")
+        return _document(read_catalogue, request, "turtle")
 
     @get("/catalogue.jsonld", sync_to_thread=True, summary="The catalogue as JSON-LD")
     def json_ld(request: Request[Any, Any, Any]) -> Response[bytes]:
-        return _document(open_catalogue, request, "json-ld")
+        return _document(read_catalogue, request, "json-ld")
 
     @get("/catalogue.rdf", sync_to_thread=True, summary="The catalogue as RDF/XML")
     def rdf_xml(request: Request[Any, Any, Any]) -> Response[bytes]:
-        return _document(open_catalogue, request, "rdf-xml")
+        return _document(read_catalogue, request, "rdf-xml")
 
     return [find, one, harvests, harvest, negotiated, turtle, json_ld, rdf_xml]
 
@@ -118,8 +132,4 @@ def _document(
         if etag in known or "*" in known:
             return Response(b"", status_code=304, headers=headers)
         content = catalogue.render(syntax)
-    return Response(
-        content,
-        headers=headers,
-        media_type=f"{MEDIA_TYPES[syntax]}; charset=utf-8" if syntax != "json-ld" else MEDIA_TYPES[syntax],
-    )
+    return Response(content, headers=headers, media_type=MEDIA_TYPES[syntax])

@@ -105,20 +105,23 @@ class Filters:
 @lru_cache(maxsize=65536)
 def fold(text: str) -> str:
     """The text without case and accents."""
+    if text.isascii():
+        return text.lower()
     parts = unicodedata.normalize("NFKD", text.casefold().translate(_NOT_DECOMPOSED))
     return "".join(c for c in parts if not unicodedata.combining(c)).casefold()
 
 
-@lru_cache(maxsize=262144)
-def words_of(text: str) -> tuple[str, ...]:
-    """The words of a text, folded; of ``drug_concept_id`` and ``drugConceptId`` also the parts."""
-    found: dict[str, None] = {}
-    for word in _WORD.findall(text):
-        found[fold(word)] = None
-        parts = [part for half in word.split("_") for part in _CAMEL.split(half) if part]
-        if len(parts) > 1:
-            found.update(dict.fromkeys(map(fold, parts)))
-    return tuple(word for word in found if word.strip("_"))
+@lru_cache(maxsize=65536)
+def forms_of(word: str) -> tuple[str, ...]:
+    """A word folded; of ``drug_concept_id`` and ``drugConceptId`` also the parts."""
+    parts = [part for half in word.split("_") for part in _CAMEL.split(half) if part]
+    forms = [fold(word)] if len(parts) < 2 else [fold(word), *map(fold, parts)]
+    return tuple(dict.fromkeys(form for form in forms if form.strip("_")))
+
+
+def words_of(text: str) -> set[str]:
+    """The different words of a text, in all their forms."""
+    return {form for word in _WORD.findall(text) for form in forms_of(word)}
 
 
 def places_of(d: DatasetDescription) -> Iterator[tuple[float, str, str]]:
@@ -147,11 +150,43 @@ def places_of(d: DatasetDescription) -> Iterator[tuple[float, str, str]]:
                 yield 1.0, level, f"value {level!r} of {place}"
 
 
-@dataclass(frozen=True, slots=True)
 class _Indexed:
-    digest: str
-    description: DatasetDescription
-    weights: dict[str, float]
+    """One description, split into words.
+
+    Args:
+        digest: Digest of the description.
+        description: As stored.
+        vocabulary: Numbers of all words that the index ever met; grows.
+    """
+
+    __slots__ = ("description", "digest", "numbers", "places", "weights")
+
+    def __init__(self, digest: str, description: DatasetDescription, vocabulary: dict[str, int]) -> None:
+        self.digest = digest
+        self.description = description
+        self.places: dict[str, tuple[int, ...]] = {}
+        """By word: numbers of its weightiest places, in the order of `places_of`."""
+        best: dict[str, float] = {}
+        times: dict[str, int] = {}
+        heaviest: dict[str, list[tuple[float, int]]] = {}
+        for number, (weight, text, _) in enumerate(places_of(description)):
+            for word in words_of(text):
+                times[word] = times.get(word, 0) + 1
+                best[word] = max(weight, best.get(word, 0.0))
+                heaviest.setdefault(word, []).append((-weight, number))
+        for word, found in heaviest.items():
+            if len(found) > MAX_MATCHES:
+                found = sorted(found)[:MAX_MATCHES]
+            self.places[word] = tuple(number for _, number in found)
+        self.numbers = np.fromiter(
+            (vocabulary.setdefault(word, len(vocabulary)) for word in best), dtype=np.int64, count=len(best)
+        )
+        # The best place counts, and each further one a little.
+        self.weights = np.fromiter(
+            (weight + 0.2 * math.log(times[word]) for word, weight in best.items()),
+            dtype=np.float64,
+            count=len(best),
+        )
 
 
 class SearchIndex:
@@ -160,7 +195,8 @@ class SearchIndex:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._known: dict[str, _Indexed] = {}
-        self._snapshot = Snapshot(())
+        self._vocabulary: dict[str, int] = {}
+        self._snapshot = Snapshot((), {})
         self._stamp: str | None = None
 
     def snapshot(
@@ -181,24 +217,11 @@ class SearchIndex:
                 entries = {entry.iri: entry.digest for entry in listing()}
                 known = {iri: k for iri, k in self._known.items() if entries.get(iri) == k.digest}
                 for d in load([iri for iri in entries if iri not in known]):
-                    if d.iri in entries:
-                        known[d.iri] = _Indexed(entries[d.iri], d, _weights(d))
+                    known[d.iri] = _Indexed(entries[d.iri], d, self._vocabulary)
                 self._known = known
-                self._snapshot = Snapshot(tuple(known[iri] for iri in sorted(known)))
+                self._snapshot = Snapshot(tuple(known[iri] for iri in sorted(known)), self._vocabulary)
                 self._stamp = stamp
             return self._snapshot
-
-
-def _weights(d: DatasetDescription) -> dict[str, float]:
-    """By word: the weight of its best place, and a little for each further one."""
-    best: dict[str, float] = {}
-    times: dict[str, int] = {}
-    for weight, text, _ in places_of(d):
-        for word in words_of(text):
-            times[word] = times.get(word, 0) + 1
-            if weight > best.get(word, 0.0):
-                best[word] = weight
-    return {word: weight + 0.2 * math.log(times[word]) for word, weight in best.items()}
 
 
 @dataclass(frozen=True, slots=True)
@@ -212,25 +235,28 @@ class _Found:
 
 
 class Snapshot:
-    """An index that does not change any more."""
+    """An index that does not change any more.
 
-    def __init__(self, indexed: Sequence[_Indexed]) -> None:
+    Args:
+        indexed: Descriptions by IRI.
+        vocabulary: Number of each word that they use, and maybe of others.
+    """
+
+    def __init__(self, indexed: Sequence[_Indexed], vocabulary: dict[str, int]) -> None:
         self.descriptions = tuple(each.description for each in indexed)
         self._indexed = indexed
-        postings: dict[str, list[tuple[int, float]]] = {}
-        for number, each in enumerate(indexed):
-            for word, weight in each.weights.items():
-                postings.setdefault(word, []).append((number, weight))
-        self._words = sorted(postings)
-        self._postings = [
-            (
-                np.fromiter((n for n, _ in postings[word]), dtype=np.int64, count=len(postings[word])),
-                np.fromiter((w for _, w in postings[word]), dtype=np.float64, count=len(postings[word])),
-            )
-            for word in self._words
-        ]
-        self._letters = np.fromiter(map(_letters, self._words), dtype=np.uint64, count=len(self._words))
-        self._lengths = np.fromiter(map(len, self._words), dtype=np.int64, count=len(self._words))
+        numbers = np.concatenate([np.empty(0, np.int64), *(each.numbers for each in indexed)])
+        weights = np.concatenate([np.empty(0), *(each.weights for each in indexed)])
+        owners = np.repeat(np.arange(len(indexed)), [each.numbers.size for each in indexed])
+        order = np.argsort(numbers, kind="stable")
+        self._weights, self._owners = weights[order], owners[order]
+        counts = np.bincount(numbers, minlength=len(vocabulary))
+        starts = np.concatenate([[0], np.cumsum(counts)])
+        used = sorted(word for word, number in vocabulary.items() if counts[number])
+        self._words = used
+        self._spans = [(int(starts[n]), int(starts[n + 1])) for n in (vocabulary[word] for word in used)]
+        self._letters = np.fromiter(map(_letters, used), dtype=np.uint64, count=len(used))
+        self._lengths = np.fromiter(map(len, used), dtype=np.int64, count=len(used))
 
     def search(self, text: str, filters: Filters, limit: int) -> list[SearchHit]:
         """The hits of a question; see `Catalogue.search`."""
@@ -262,7 +288,7 @@ class Snapshot:
             if not word.strip("_"):
                 continue
             if "_" in word and not self._range(word):
-                asked.update(dict.fromkeys(words_of(raw)[1:]))
+                asked.update(dict.fromkeys(forms_of(raw)[1:]))
             else:
                 asked[word] = None
         telling = [word for word in asked if word not in STOP_WORDS]
@@ -282,8 +308,9 @@ class Snapshot:
             chosen = [(number, 0.4 / distance) for number, distance in self._near(asked)]
         scores = np.zeros(len(self.descriptions))
         for number, quality in chosen:
-            where, weights = self._postings[number]
-            scores[where] = np.maximum(scores[where], weights * quality)
+            first, end = self._spans[number]
+            where = self._owners[first:end]
+            scores[where] = np.maximum(scores[where], self._weights[first:end] * quality)
         n_found = int(np.count_nonzero(scores))
         rarity = math.log(1 + len(self.descriptions) / n_found) if n_found else 0.0
         return _Found(asked, scores * rarity, frozenset(self._words[n] for n, _ in chosen), is_near)
@@ -302,22 +329,29 @@ class Snapshot:
         return [(n, d) for n, d in found if d == closest]
 
     def _matches(self, number: int, found: Sequence[_Found]) -> tuple[str, ...]:
-        """Where the words stand in one data set, the weightiest places first."""
+        """Where the words stand in one data set: word by word, the weightiest places first."""
         each = self._indexed[number]
-        wanted = [(f, f.words & each.weights.keys()) for f in found]
-        places: list[list[tuple[float, str]]] = [[] for _ in found]
-        for weight, text, place in places_of(each.description):
-            words = words_of(text)
-            for n, (f, known) in enumerate(wanted):
-                hit = next((word for word in words if word in known), None)
-                if hit is not None:
-                    exact = 0.5 if f.asked in words else 0.0
-                    note = f" ({f.asked!r} was read as {hit!r})" if f.is_near else ""
-                    places[n].append((weight + exact, place + note))
-        told = (
-            place for of_word in places for _, place in sorted(of_word, key=lambda p: -p[0])[:MAX_MATCHES]
-        )
-        return tuple(dict.fromkeys(told))
+        found_at: list[dict[int, str]] = []
+        for f in found:
+            # Ask the smaller side: a beginning of one letter stands for thousands of words.
+            few = (word for word in f.words if word in each.places)
+            if len(f.words) > len(each.places):
+                few = (word for word in each.places if word in f.words)
+            at: dict[int, str] = {}
+            for word in few:
+                for place in each.places[word]:
+                    if at.get(place) != f.asked:
+                        at[place] = word
+            found_at.append(at)
+        needed = set().union(*found_at)
+        places = {n: place for n, place in enumerate(places_of(each.description)) if n in needed}
+        told: dict[str, None] = {}
+        for f, at in zip(found, found_at, strict=True):
+            weightiest = sorted(at, key=lambda n: (-places[n][0] - (at[n] == f.asked) / 2, n))
+            for n in weightiest[:MAX_MATCHES]:
+                note = f" ({f.asked!r} was read as {at[n]!r})" if f.is_near else ""
+                told[places[n][2] + note] = None
+        return tuple(told)
 
 
 def _letters(word: str) -> int:
