@@ -1,4 +1,4 @@
-"""A throwaway space for tests: a hub, an access body and holders, each with database, keys and log of its own."""
+"""A throwaway space for tests: hub, access body and holders, each with its own database, keys and log."""
 
 from __future__ import annotations
 
@@ -15,10 +15,11 @@ import pytest
 from salerno.adapters import jobs
 from salerno.adapters.clock import SystemClock
 from salerno.adapters.database import Database
+from salerno.adapters.http import HttpClient
 from salerno.adapters.keys import KeyRing
 from salerno.analysis import store as analysis_store
 from salerno.analysis.model import AskedQuestion, QuestionState, Share, Study, StudyOptions, Work
-from salerno.analysis.remote import LoopbackHub
+from salerno.analysis.remote import HttpHub, LoopbackHub
 from salerno.analysis.service.agent import Agent
 from salerno.analysis.service.coordinator import Coordinator
 from salerno.analysis.service.ports import AgentParts, Deadlines, HolderDesk, HubDesk, HubParts
@@ -30,6 +31,7 @@ from salerno.holdings.engine.opening import IbisEngine
 from salerno.holdings.service import Holdings, ViewDoor
 from salerno.identity import store as identity_store
 from salerno.identity.model import Credential, Participant, ParticipantRole
+from salerno.identity.remote import PeerClient
 from salerno.identity.rules import StaticKeyResolver, key_id, make_document
 from salerno.identity.service.trust import Trust
 from salerno.kernel.codes import Purpose
@@ -195,6 +197,11 @@ class Holder(Node):
         )
         return Agent(hub or self.wire(), parts, **options)
 
+    def http_hub(self) -> HttpHub:
+        """The hub over signed calls, where it serves."""
+        peers = PeerClient(HttpClient(timeout_seconds=10), self.keys, self.who.did, self.space.clock)
+        return HttpHub(peers, self.space.hub.who)
+
     def wire(self) -> Wire:
         return Wire(self.space, LoopbackHub(self.space.hub.coordinator, self.who.did), self.who.did)
 
@@ -236,6 +243,7 @@ class Space:
         policies: dict[int, DisclosurePolicy],
         deadlines: Deadlines,
         hub_url: str,
+        hub_port: int,
     ) -> None:
         self.clock = SystemClock()
         self.resolver = StaticKeyResolver()
@@ -243,7 +251,9 @@ class Space:
         self.errors: list[tuple[str, str]] = []
         self.tamper_in: Callable[[str, Work], Work] = lambda _, work: work
         self.tamper_out: Callable[[str, Share], Share] = lambda _, share: share
-        self.hub = Hub(self, participant(9100, ParticipantRole.HUB, "European hub", "EU"), deadlines, hub_url)
+        self.hub = Hub(
+            self, participant(hub_port, ParticipantRole.HUB, "European hub", "EU"), deadlines, hub_url
+        )
         self.body = Node(self, participant(9101, ParticipantRole.ACCESS_BODY, "Access body", "FR"))
         self.holders: list[Holder] = []
         for i, text in enumerate(tables):
@@ -375,6 +385,7 @@ def make_space(tmp_path: Path) -> Iterator[Callable[..., Space]]:
         policies: dict[int, DisclosurePolicy] | None = None,
         deadlines: Deadlines | None = None,
         hub_url: str = "sqlite://",
+        hub_port: int = 9100,
     ) -> Space:
         space = Space(
             tmp_path,
@@ -383,6 +394,7 @@ def make_space(tmp_path: Path) -> Iterator[Callable[..., Space]]:
             policies=policies or {},
             deadlines=deadlines or Deadlines(silence_seconds=5.0, poll_seconds=0.05),
             hub_url=hub_url,
+            hub_port=hub_port,
         )
         spaces.append(space)
         return space

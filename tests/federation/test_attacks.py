@@ -288,9 +288,7 @@ def alone(space, work: Work) -> Work:
         (alone, "scope-holders"),
     ],
 )
-def test_a_holder_refuses_a_scope_that_is_not_what_it_agreed_to(
-    make_space, three_tables, change, code
-) -> None:
+def test_a_holder_refuses_a_scope_it_did_not_agree_to(make_space, three_tables, change, code) -> None:
     space = make_space(three_tables, policy=DisclosurePolicy(min_cell=3, masks=True))
     victim = space.holders[1]
 

@@ -60,9 +60,7 @@ def test_lost_before_the_first_total_the_answer_does_without_it_and_says_so(make
     assert first[1, 1] != first[2, 1]
 
 
-def test_lost_before_the_first_total_without_leave_to_go_on_is_a_clear_error(
-    make_space, three_tables
-) -> None:
+def test_lost_before_the_first_total_without_leave_is_a_clear_error(make_space, three_tables) -> None:
     space = make_space(three_tables, deadlines=SHORT)
     space.tamper_out = DeadFrom(space.holders[2].who.did, 1)
     asked = space.answer(DESCRIBE)

@@ -1,4 +1,4 @@
-"""Whole questions over several nodes: the answer, what the coordinator sees, what each side puts on record."""
+"""Whole questions over several nodes: the answer, what the coordinator sees, what is put on record."""
 
 from __future__ import annotations
 

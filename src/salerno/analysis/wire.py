@@ -12,9 +12,32 @@ from numpy.typing import NDArray
 from salerno.analysis.model import Opened, RoundCall, RunOpening, Share, ShareHeader
 from salerno.kernel.errors import Refused
 from salerno.kernel.values import from_json, to_json
-from salerno.standards.jose import read_claims, sign_compact, verify_compact
+from salerno.standards.jose import read_claims, read_header, sign_compact, verify_compact
 
 T = TypeVar("T")
+
+
+class PublicKeys(Protocol):
+    """A participant's DID document, as far as rounds need it."""
+
+    @property
+    def keys(self) -> Mapping[str, Mapping[str, Any]]:
+        """Signing keys by full identifier."""
+        ...
+
+    @property
+    def agreement(self) -> Mapping[str, Mapping[str, Any]]:
+        """X25519 keys by full identifier."""
+        ...
+
+
+class KeyResolver(Protocol):
+    """Where public keys come from."""
+
+    def resolve(self, did: str, *, kid: str = "") -> PublicKeys:
+        """The keys of a participant, read again when the key `kid` is not among those known."""
+        ...
+
 
 _TYPES: Mapping[type, str] = {
     RunOpening: "salerno-opening+jwt",
@@ -63,6 +86,15 @@ def parse_signed(token: str, kind: type[T], keys: Mapping[str, Mapping[str, Any]
     if envelope.get("iss") != issuer:
         raise Refused("message-issuer", "The message names another issuer than the one who signed it")
     return from_json(to_json(envelope.get("body")), kind, what="the signed message")
+
+
+def parse_from(token: str, kind: type[T], resolver: KeyResolver, issuer: str) -> T:
+    """As `parse_signed`, with the issuer's keys as they are now; a new key of the issuer is looked up.
+
+    Call it outside a transaction: the look-up may take a request.
+    """
+    document = resolver.resolve(issuer, kid=str(read_header(token).get("kid", "")))
+    return parse_signed(token, kind, document.keys, issuer)
 
 
 def read_stored(token: str, kind: type[T]) -> T:

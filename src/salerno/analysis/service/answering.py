@@ -38,7 +38,7 @@ from salerno.analysis.service.ports import AgentParts, HolderDesk
 from salerno.analysis.service.records import AgentRound, AgentRun
 from salerno.analysis.service.views import OpenViews
 from salerno.analysis.wire import (
-    parse_signed,
+    parse_from,
     parse_words,
     read_stored,
     render_share,
@@ -197,7 +197,7 @@ class Answering:
                 if share != last.share:
                     raise Refused("share-altered", "This holder's own share came back altered")
                 continue
-            header = parse_signed(share.header, ShareHeader, self._parts.resolver.resolve(did).keys, did)
+            header = parse_from(share.header, ShareHeader, self._parts.resolver, did)
             expected = ShareHeader(
                 question_id=call.question_id,
                 run=call.run,

@@ -24,7 +24,7 @@ from salerno.analysis.service.bell import Bell, question_topic, run_topic
 from salerno.analysis.service.ports import HubDesk, HubParts
 from salerno.analysis.service.records import Pending
 from salerno.analysis.service.running import Pulses, Runner
-from salerno.analysis.wire import parse_signed, words_digest
+from salerno.analysis.wire import parse_from, words_digest
 from salerno.holdings.model import StudyFrame
 from salerno.identity.model import ParticipantRole
 from salerno.kernel.errors import Conflict, Invalid, NotFound, Refused, SalernoError
@@ -223,8 +223,7 @@ class Coordinator:
         """
         seen = {"question": ""}
         try:
-            keys = self._parts.resolver.resolve(holder).keys
-            opened = parse_signed(reply, Opened, keys, holder)
+            opened = parse_from(reply, Opened, self._parts.resolver, holder)
             seen["question"] = opened.question_id
             with self._parts.opens() as desk:
                 _check_opened(desk, holder, opened)
@@ -248,8 +247,7 @@ class Coordinator:
         """
         seen = {"question": ""}
         try:
-            keys = self._parts.resolver.resolve(holder).keys
-            header = parse_signed(share.header, ShareHeader, keys, holder)
+            header = parse_from(share.header, ShareHeader, self._parts.resolver, holder)
             seen["question"] = header.question_id
             with self._parts.opens() as desk:
                 before = desk.store.share(header.question_id, header.run, header.round, holder)

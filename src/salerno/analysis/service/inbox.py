@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from typing import TypeVar
 
 from salerno.analysis.service.ports import AgentParts
-from salerno.analysis.wire import parse_signed
+from salerno.analysis.wire import parse_from
 from salerno.kernel.errors import Invalid, Refused, SalernoError
 
 T = TypeVar("T")
@@ -41,7 +41,7 @@ class Inbox:
         """
         hub = self._parts.hub
         try:
-            return parse_signed(token, kind, self._parts.resolver.resolve(hub).keys, hub)
+            return parse_from(token, kind, self._parts.resolver, hub)
         except (Refused, Invalid) as error:
             raise Drop("", error) from error
 

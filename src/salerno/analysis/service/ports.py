@@ -13,6 +13,7 @@ import pyarrow as pa
 
 from salerno.analysis.model import Share, Work
 from salerno.analysis.service.records import AgentStore, HubStore
+from salerno.analysis.wire import KeyResolver
 from salerno.holdings.model import AccessRequest, Dictionary
 from salerno.identity.model import Participant
 from salerno.permits.model import DataPermit, DisclosurePolicy
@@ -34,28 +35,6 @@ class Keys(Protocol):
 
     def agree(self, peer_jwk: Mapping[str, Any]) -> bytes:
         """The X25519 secret shared with the owner of a public key."""
-        ...
-
-
-class PublicKeys(Protocol):
-    """A participant's DID document, as far as rounds need it."""
-
-    @property
-    def keys(self) -> Mapping[str, Mapping[str, Any]]:
-        """Signing keys by ``kid``."""
-        ...
-
-    @property
-    def agreement(self) -> Mapping[str, Mapping[str, Any]]:
-        """X25519 keys by ``kid``."""
-        ...
-
-
-class KeyResolver(Protocol):
-    """Where public keys come from."""
-
-    def resolve(self, did: str) -> PublicKeys:
-        """The keys of a participant, freshly read or from a short-lived cache."""
         ...
 
 
