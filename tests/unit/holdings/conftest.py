@@ -1,4 +1,4 @@
-"""A holder with real keys, credentials, database and audit log; only the access body's answers are set by hand."""
+"""A holder with real keys, credentials, database and log; the access body's answers are set by hand."""
 
 from __future__ import annotations
 
@@ -137,7 +137,9 @@ class Hospital:
         )
 
     def _audit(self, connection: Any) -> AuditLog:
-        return AuditLog(audit_store.SqlAuditStore(connection), self.clock, self.keys, "hospital.example/audit")
+        return AuditLog(
+            audit_store.SqlAuditStore(connection), self.clock, self.keys, "hospital.example/audit"
+        )
 
     def connect(self, name: str, source: Path | str, **options: Any) -> Holding:
         return self.desk.connect(name, str(source), "stella", **options)

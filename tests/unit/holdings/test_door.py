@@ -49,7 +49,9 @@ def test_a_covered_request_reads_what_is_permitted_and_no_more(hospital: Any, as
         assert seen == ["age", "sex", "smoker", "seen", "holder"]
 
 
-def test_opening_and_each_reading_leave_a_trace_without_values(hospital: Any, ask: Ask, cohort: Holding) -> None:
+def test_opening_and_each_reading_leave_a_trace_without_values(
+    hospital: Any, ask: Ask, cohort: Holding
+) -> None:
     with hospital.door.open(ask()) as view:
         view.run(count)
         view.run(count)
@@ -213,7 +215,9 @@ def test_a_condition_of_the_permit_that_cannot_be_applied_closes_the_door(
         hospital.door.open(ask(odd))
 
 
-def test_too_few_persons_are_refused_without_their_number(hospital: Any, ask: Ask, permit: DataPermit) -> None:
+def test_too_few_persons_are_refused_without_their_number(
+    hospital: Any, ask: Ask, permit: DataPermit
+) -> None:
     nine = scoped(permit, covers_to=date(2020, 1, 9))
     with pytest.raises(Refused) as caught:
         hospital.door.open(ask(nine))
@@ -259,7 +263,9 @@ def test_rows_that_nobody_can_match_with_opt_outs(
     hospital: Any, ask: Ask, permit: DataPermit, personal: bool, refused: bool
 ) -> None:
     loose = hospital.connect("loose", hospital.folder / "cohort.csv", personal=personal)
-    scope = DataScope(dataset=loose.dataset, holder=permit.data[0].holder, country="FR", tables={"cohort": ("age",)})
+    scope = DataScope(
+        dataset=loose.dataset, holder=permit.data[0].holder, country="FR", tables={"cohort": ("age",)}
+    )
     other = replace(permit, data=(scope,))
     assert persons(hospital, ask(other)) == 100
     hospital.body.opt_out("000", permit.approved_at)

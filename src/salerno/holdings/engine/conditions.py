@@ -93,7 +93,7 @@ def _value(datatype: dt.DataType, value: Any, column: str) -> ibis.ir.Scalar:
             pass
     raise Invalid(
         "condition-value",
-        f"The condition on {column!r} compares a column of type {datatype.name.lower()} with "
+        f"The condition on {column!r} compares a column of type {type(datatype).__name__.lower()} with "
         f"a value that is none: {value!r}",
         remedy="Write numbers without quotes, texts in quotes and dates as in '2020-12-31'.",
     )

@@ -171,9 +171,11 @@ def convert(connection: duckdb.DuckDBPyConnection, path: Path, sql: str, target:
     partial = target.with_name(f"{target.name}.{os.getpid()}.{os.urandom(4).hex()}.part")
     try:
         os.close(os.open(partial, os.O_CREAT | os.O_WRONLY, 0o600))
-        connection.execute(f"COPY ({sql}) TO {quote_text(str(partial))} (FORMAT parquet, COMPRESSION zstd)")
+        # Without a file of DuckDB's own in between, which would not have our rights.
+        options = "FORMAT parquet, COMPRESSION zstd, USE_TMP_FILE false"
+        connection.execute(f"COPY ({sql}) TO {quote_text(str(partial))} ({options})")
         os.replace(partial, target)
-        for old in target.parent.glob(f"{target.name[: -len('-0123456789abcdef01234567.parquet')]}-*.parquet"):
+        for old in target.parent.glob(f"{target.stem.rpartition('-')[0]}-*.parquet"):
             if old != target:
                 old.unlink(missing_ok=True)
     except duckdb.IOException as error:

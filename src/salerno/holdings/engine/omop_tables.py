@@ -165,7 +165,7 @@ def _as_kind(table: str, column: ibis.ir.Value, kind: str) -> ibis.ir.Value:
         raise Invalid(
             "wrong-type",
             f"Column {column.get_name()!r} of the OMOP table {table!r} should be {kind}, "
-            f"not {present.name.lower()}",
+            f"not {type(present).__name__.lower()}",
             rule=SPECIFICATION,
         )
     return column.cast(wanted)
