@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from litestar import Request, Response, get, post
+from litestar.params import FromPath, FromQuery
 from litestar.status_codes import HTTP_200_OK, HTTP_204_NO_CONTENT
 from litestar.types import ControllerRouterHandler
 
@@ -101,21 +102,23 @@ def _study_routes(
         return coordinator.studies(caller_of(request).id)
 
     @get("/api/studies/{study_id:str}", guards=researcher, sync_to_thread=False)
-    def show_study(request: AnyRequest, study_id: str) -> Study:
+    def show_study(request: AnyRequest, study_id: FromPath[str]) -> Study:
         return coordinator.study(study_id, caller_of(request).id)
 
     @post("/api/studies/{study_id:str}/questions", guards=researcher, status_code=HTTP_200_OK)
-    async def ask(request: AnyRequest, study_id: str) -> AskedQuestion:
+    async def ask(request: AnyRequest, study_id: FromPath[str]) -> AskedQuestion:
         question = from_json(await request.body(), dict[str, Any], what="the question")
         user = caller_of(request).id
         return await asyncio.to_thread(coordinator.ask, study_id, question, user)
 
     @get("/api/studies/{study_id:str}/questions", guards=researcher, sync_to_thread=False)
-    def list_questions(request: AnyRequest, study_id: str) -> list[AskedQuestion]:
+    def list_questions(request: AnyRequest, study_id: FromPath[str]) -> list[AskedQuestion]:
         return coordinator.questions(study_id, caller_of(request).id)
 
     @get("/api/questions/{question_id:str}", guards=researcher)
-    async def show_question(request: AnyRequest, question_id: str, wait: float = 0.0) -> AskedQuestion:
+    async def show_question(
+        request: AnyRequest, question_id: FromPath[str], wait: FromQuery[float] = 0.0
+    ) -> AskedQuestion:
         user = caller_of(request).id
 
         async def look() -> tuple[AskedQuestion, bool]:
