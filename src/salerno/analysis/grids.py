@@ -7,7 +7,8 @@ every engine, so the same value falls into the same bin everywhere.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from math import ceil, floor, inf, log10
+from dataclasses import dataclass, replace
+from math import ceil, floor, inf, ldexp, log2, log10
 
 import numpy as np
 from numpy.typing import NDArray
@@ -66,6 +67,67 @@ def ticks(times: Sequence[float], resolution: float) -> NDArray[np.int64]:
     return np.array([floor(time / resolution + 1e-9) for time in times], dtype=np.int64)
 
 
-def is_bounded(value: float) -> bool:
-    """Whether a bound says anything."""
-    return value < inf
+@dataclass(frozen=True)
+class Bracket:
+    """A half-open interval with the values known to lie in it, in bins of one unit ``2^exponent``.
+
+    Args:
+        low, high: Bounds in units.
+        below: Values below the interval.
+        count: Values in it.
+        floor, ceiling: Bounds that cut the first and last unit, where they do not end with a unit.
+    """
+
+    exponent: int
+    low: int
+    high: int
+    below: int
+    count: int
+    floor: float = -inf
+    ceiling: float = inf
+
+    @property
+    def n_units(self) -> int:
+        return self.high - self.low
+
+    @property
+    def start(self) -> float:
+        return max(ldexp(self.low, self.exponent), self.floor)
+
+    @property
+    def end(self) -> float:
+        return min(ldexp(self.high, self.exponent), self.ceiling)
+
+    def refined(self, bits: int) -> Bracket:
+        """The same interval in units of ``2^(exponent - bits)``."""
+        return replace(self, exponent=self.exponent - bits, low=self.low << bits, high=self.high << bits)
+
+    def split(self, counts: NDArray[np.int64], starts: NDArray[np.int64]) -> list[Bracket]:
+        """The runs of its unit bins that begin at the given positions, with their counts."""
+        ends = np.append(starts[1:], len(counts))
+        totals = np.add.reduceat(counts, starts)
+        before = self.below + np.cumsum(totals) - totals
+        return [
+            replace(self, low=self.low + int(a), high=self.low + int(b), below=int(under), count=int(total))
+            for a, b, under, total in zip(starts, ends, before, totals, strict=True)
+        ]
+
+
+N_MAGNITUDES = 2 * N_EXPONENTS + 1
+"""Negative values by falling exponent, those around zero, positive values by rising exponent."""
+
+LARGEST = 2.0 ** (HIGHEST + 1)
+"""Values from here on count as missing in histograms and quantiles."""
+
+
+def magnitude_edges() -> list[float]:
+    """Bounds of the magnitude bins, rising; each bin has its lower bound and not its upper one."""
+    positive = [ldexp(1.0, e) for e in range(LOWEST, HIGHEST + 2)]
+    return [-edge for edge in reversed(positive)] + positive
+
+
+def enclosing(start: float, end: float, below: int, count: int, *, bits: int) -> Bracket:
+    """The bracket of an interval, in at most ``2^bits + 1`` units."""
+    exponent = ceil(log2(end - start)) - bits
+    low, high = floor(ldexp(start, -exponent)), ceil(ldexp(end, -exponent))
+    return Bracket(exponent, low, high, below, count, start, end)
