@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import gzip
 import hashlib
 import os
 import re
@@ -17,7 +18,8 @@ from salerno.kernel.errors import Invalid, SalernoError, Unavailable
 NULLS = ("", "NA")
 """Texts that stand for a missing value: the empty field and R's NA."""
 
-_HEADER_LIMIT = 1 << 20
+_DELIMITERS = (",", ";", "\t", "|")
+_LINE_LIMIT = 1 << 20
 _LINE = re.compile(r"CSV Error on Line: (\d+)")
 _COUNTS = re.compile(r"Expected Number of Columns: (\d+) Found: (\d+)")
 _COLUMN = re.compile(r'converting column "([^"]+)"')
@@ -192,16 +194,10 @@ def convert(connection: duckdb.DuckDBPyConnection, path: Path, sql: str, target:
 
 def _header(path: Path, *, plain_quotes: bool) -> tuple[str, list[str]]:
     try:
-        if path.suffix == ".gz":
-            import gzip
-
-            with gzip.open(path, "rb") as file:
-                first = file.readline(_HEADER_LIMIT)
-        else:
-            with path.open("rb") as file:
-                first = file.readline(_HEADER_LIMIT)
-    except OSError as error:
-        raise Unavailable("file-unreadable", f"{path.name} cannot be read: {error.strerror}") from error
+        with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as file:
+            first, second = file.readline(_LINE_LIMIT), file.readline(_LINE_LIMIT)
+    except (OSError, EOFError) as error:
+        raise Unavailable("file-unreadable", f"{path.name} cannot be read") from error
     try:
         text = first.decode("utf-8-sig").rstrip("\r\n")
     except UnicodeDecodeError as error:
@@ -210,9 +206,7 @@ def _header(path: Path, *, plain_quotes: bool) -> tuple[str, list[str]]:
         ) from error
     if not text.strip():
         raise Invalid("broken-csv", f"{path.name} has no header line", remedy="Give each column a name.")
-    bare = text if plain_quotes else re.sub(r'"[^"]*"', "", text)
-    counts = Counter({mark: bare.count(mark) for mark in (",", ";", "\t", "|")})
-    delimiter = counts.most_common(1)[0][0] if any(counts.values()) else ","
+    delimiter = _delimiter(text, second.decode("utf-8", "replace"), plain_quotes=plain_quotes)
     names = text.split(delimiter) if plain_quotes else next(csv.reader([text], delimiter=delimiter))
     twice = [n for n, times in Counter(name.lower() for name in names).items() if times > 1]
     if twice:
@@ -222,3 +216,11 @@ def _header(path: Path, *, plain_quotes: bool) -> tuple[str, list[str]]:
             remedy="Give each column a name of its own; upper and lower case count as the same.",
         )
     return delimiter, names
+
+
+def _delimiter(header: str, row: str, *, plain_quotes: bool) -> str:
+    """The mark that parts the header into most columns; first of all one that parts the next line alike."""
+    counts = [
+        Counter(line if plain_quotes else re.sub(r'"[^"]*"', "", line)) for line in (header, row or header)
+    ]
+    return max(_DELIMITERS, key=lambda mark: (counts[0][mark] == counts[1][mark] > 0, counts[0][mark]))

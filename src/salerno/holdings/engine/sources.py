@@ -133,7 +133,8 @@ def _remove_left_spills(folder: Path) -> None:
 def _seal(connection: duckdb.DuckDBPyConnection, readable: list[Path]) -> None:
     """From here on the engine reads the named files and nothing else of the machine or the network."""
     if readable:
-        listed = ", ".join(quote_text(str(path)) for path in readable)
+        # DuckDB asks for leave twice: for the pattern that it is given, and for the file found by it.
+        listed = ", ".join(f"{quote_text(str(path))}, {quote_path(path)}" for path in readable)
         connection.execute(f"SET allowed_paths = [{listed}]")
     connection.execute("SET enable_external_access = false")
 
