@@ -238,7 +238,9 @@ def _parse(part: str, source: str) -> Node:
             )
         kind = str(match.lastgroup)
         value: Any = match[kind]
-        tokens.append((kind, float(value) if kind == "number" else value.strip("\"'") if kind == "text" else value))
+        tokens.append(
+            (kind, float(value) if kind == "number" else value.strip("\"'") if kind == "text" else value)
+        )
         place = match.end()
     parser = _Parser(source, tokens)
     node = parser.sum()
@@ -323,7 +325,9 @@ class _Reader:
         if node.kind == "^":
             power = node.parts[1]
             if power.kind != "number" or power.value not in (1.0, 2.0, 3.0, 4.0):
-                raise Invalid("wrong-formula", "A term's power must be 1, 2, 3 or 4; write I(x^2) for a square")
+                raise Invalid(
+                    "wrong-formula", "A term's power must be 1, 2, 3 or 4; write I(x^2) for a square"
+                )
             result = left
             for _ in range(int(power.value) - 1):
                 result = _union(result, (a | b for a in result for b in left))

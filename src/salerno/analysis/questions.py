@@ -1,4 +1,4 @@
-"""Reading a question: every key, column and number is checked, and a wrong one is named with its neighbour."""
+"""Reading a question: every key, column and number is checked; a wrong one is named with its neighbour."""
 
 from __future__ import annotations
 
@@ -76,6 +76,8 @@ def variable(scope: Scope, name: Any, *, role: str) -> Variable:
     """The dictionary's variable of that name; ``holder`` is one more, with the holders as levels.
 
     Args:
+        scope: What the nodes agree on.
+        name: Name of a column, as the question has it.
         role: What the question uses it as, for the error, e.g. ``time``.
     """
     if not isinstance(name, str) or not name:
@@ -190,7 +192,7 @@ def references(question: Question, scope: Scope) -> dict[str, str]:
     """Reference level by column from ``"reference": {"sex": "F"}``."""
     given = question.get("reference", {})
     if not isinstance(given, Mapping):
-        raise Invalid("wrong-type", "'reference' must map columns to levels, as in {\"sex\": \"F\"}")
+        raise Invalid("wrong-type", '\'reference\' must map columns to levels, as in {"sex": "F"}')
     for name, level in given.items():
         factor(scope, name, role="reference", reference=str(level))
     return {name: str(level) for name, level in given.items()}
@@ -202,7 +204,7 @@ def event(scope: Scope, given: Any) -> Event:
         unknown = set(given) - {"column", "codes"}
         codes = given.get("codes")
         if unknown or not isinstance(codes, (list, tuple)) or not codes:
-            raise Invalid("event-codes", "'event' must be a column or {\"column\": …, \"codes\": […]}")
+            raise Invalid("event-codes", '\'event\' must be a column or {"column": …, "codes": […]}')
         found = variable(scope, given.get("column"), role="event")
         return Event(found.name, tuple(_value(str(code), found.datatype) for code in codes), None)
     found = variable(scope, given, role="event")

@@ -63,7 +63,9 @@ def _protect(counts: Counts, hidden: Flags, line: tuple[slice | int, ...], min_c
     changed = False
     while (blank.sum() < 2 or values[blank].sum() < min_cell) and not blank.all():
         # A full cell protects better than an empty one, and the smallest full one costs least.
-        rank = np.where(blank, np.iinfo(np.int64).max, np.where(values > 0, values, np.iinfo(np.int64).max - 1))
+        rank = np.where(
+            blank, np.iinfo(np.int64).max, np.where(values > 0, values, np.iinfo(np.int64).max - 1)
+        )
         blank[np.unravel_index(int(np.argmin(rank)), blank.shape)] = True
         changed = True
     hidden[line] = blank

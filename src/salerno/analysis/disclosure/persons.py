@@ -27,7 +27,9 @@ def check_some(n: int, policy: DisclosurePolicy) -> None:
     """Refuse an answer about nobody, or about fewer than the threshold."""
     if n == 0:
         raise Refused(
-            "no-persons", "No row has a value in all the columns that the question uses", remedy="Ask otherwise."
+            "no-persons",
+            "No row has a value in all the columns that the question uses",
+            remedy="Ask otherwise.",
         )
     check_persons(n, policy)
 

@@ -19,7 +19,9 @@ class _Methods(Mapping[str, Method]):
 
     def __init__(self) -> None:
         self._names = tuple(
-            sorted(module.name for module in pkgutil.iter_modules(__path__) if not module.name.startswith("_"))
+            sorted(
+                module.name for module in pkgutil.iter_modules(__path__) if not module.name.startswith("_")
+            )
         )
 
     def __getitem__(self, name: str) -> Method:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import ibis.expr.types as ir
 
-from salerno.analysis.engine.covariance import (
+from salerno.analysis.sums.covariance import (
     Covariance,
     covariance_of,
     guard_covariance,

@@ -15,7 +15,7 @@ import pyarrow as pa
 
 from salerno.analysis.disclosure.cells import hidden_cells
 from salerno.analysis.disclosure.persons import check_persons
-from salerno.analysis.engine.columns import cells_of, every, integers, is_listed, keys_of, scatter
+from salerno.analysis.sums.columns import cells_of, every, integers, is_listed, keys_of, scatter
 from salerno.analysis.model import Aggregate, Question, Result, Scope, Sums
 from salerno.analysis.questions import Factor, check_keys, factor, names
 
@@ -45,7 +45,9 @@ def local(view: ir.Table, state: State) -> Aggregate:
     """Count the holder's rows by cell."""
     complete = every(is_listed(view, f) for f in state.factors)
     keys = keys_of(view, state.factors, complete)
-    expression = view.group_by(**keys).aggregate(n=lambda t: t.count()) if keys else view.aggregate(n=view.count())
+    expression = (
+        view.group_by(**keys).aggregate(n=lambda t: t.count()) if keys else view.aggregate(n=view.count())
+    )
 
     def finish(table: pa.Table) -> Sums:
         counts = integers(table, "n")

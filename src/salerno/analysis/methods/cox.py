@@ -24,16 +24,25 @@ from numpy.typing import NDArray
 from scipy.special import chdtrc
 
 from salerno.analysis.disclosure.persons import check_level, check_model_size, check_persons, check_some
-from salerno.analysis.engine.columns import every, integers, is_listed, keys_of
-from salerno.analysis.engine.design import design_of
-from salerno.analysis.engine.hazards import Hazards
-from salerno.analysis.engine.newton import Maximum, Newton, advance
-from salerno.analysis.engine.regression import Survey, right_side, term_rows
-from salerno.analysis.engine.risk_sets import RiskSums, full, score_of
-from salerno.analysis.engine.survival import FollowUp, LifeTable, exponent_counts, follow_up
+from salerno.analysis.sums.columns import every, integers, is_listed, keys_of
+from salerno.analysis.sums.design import design_of
+from salerno.analysis.sums.hazards import Hazards
+from salerno.analysis.sums.newton import Maximum, Newton, advance
+from salerno.analysis.sums.regression import Survey, right_side, term_rows
+from salerno.analysis.sums.risk_sets import RiskSums, full, score_of
+from salerno.analysis.sums.survival import FollowUp, LifeTable, exponent_counts, follow_up
 from salerno.analysis.formula import Formula, parse_formula
 from salerno.analysis.model import Aggregate, Question, Result, Scope, Sums
-from salerno.analysis.questions import HOLDER, Factor, check_keys, choice, conf_level, factor, names, references
+from salerno.analysis.questions import (
+    HOLDER,
+    Factor,
+    check_keys,
+    choice,
+    conf_level,
+    factor,
+    names,
+    references,
+)
 from salerno.kernel.errors import Invalid, Refused
 
 NAME = "cox"
@@ -107,9 +116,7 @@ State = Surveying | Timing | Fitting
 
 def start(question: Question, scope: Scope) -> Surveying:
     """Check the question and lay out the model."""
-    check_keys(
-        question, {"formula", "ties", "strata", "event", "reference", "resolution", "conf_level"}
-    )
+    check_keys(question, {"formula", "ties", "strata", "event", "reference", "resolution", "conf_level"})
     formula = parse_formula(question.get("formula"), scope, references(question, scope))
     if not formula.time:
         raise Invalid("wrong-formula", "A cox formula begins with Surv(time, event) ~")

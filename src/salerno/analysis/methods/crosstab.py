@@ -19,7 +19,7 @@ from scipy.special import chdtrc
 
 from salerno.analysis.disclosure.cells import hidden_cells, is_small
 from salerno.analysis.disclosure.persons import check_persons, check_some
-from salerno.analysis.engine.columns import cells_of, every, integers, is_listed, keys_of, scatter
+from salerno.analysis.sums.columns import cells_of, every, integers, is_listed, keys_of, scatter
 from salerno.analysis.model import Aggregate, Question, Result, Scope, Sums
 from salerno.analysis.questions import Factor, check_keys, factor, required
 from salerno.kernel.errors import Invalid
@@ -103,14 +103,18 @@ def step(sums: Sums, state: State) -> Result:
 
 
 def _told(counts: Counts, hidden: NDArray[np.bool_]) -> list[int | None]:
-    return [None if blank else int(count) for count, blank in zip(counts.tolist(), hidden.tolist(), strict=True)]
+    return [
+        None if blank else int(count) for count, blank in zip(counts.tolist(), hidden.tolist(), strict=True)
+    ]
 
 
 def _totals(cells: Counts, withheld: NDArray[np.bool_], axis: int, min_cell: int) -> list[int | None]:
     """Margins; a small one goes with another, and one with a withheld part is not known."""
     totals = cells.sum(axis=axis)
     unknown = withheld.any(axis=axis)
-    return _told(totals, hidden_cells(totals, min_cell, unknown if unknown.any() else is_small(totals, min_cell)))
+    return _told(
+        totals, hidden_cells(totals, min_cell, unknown if unknown.any() else is_small(totals, min_cell))
+    )
 
 
 def _tests(cells: Counts) -> dict[str, Any]:

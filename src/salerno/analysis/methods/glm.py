@@ -19,11 +19,21 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from salerno.analysis.disclosure.persons import check_level, check_model_size, check_persons, check_some
-from salerno.analysis.engine import families
-from salerno.analysis.engine.columns import as_number, doubles, every, integers, is_listed, is_present, keys_of, matrix, real
-from salerno.analysis.engine.design import Design, codes_of, design_of, evaluate, is_defined
-from salerno.analysis.engine.newton import Maximum, Newton, advance, invert
-from salerno.analysis.engine.regression import Survey, right_side, term_rows
+from salerno.analysis.sums import families
+from salerno.analysis.sums.columns import (
+    as_number,
+    doubles,
+    every,
+    integers,
+    is_listed,
+    is_present,
+    keys_of,
+    matrix,
+    real,
+)
+from salerno.analysis.sums.design import Design, codes_of, design_of, evaluate, is_defined
+from salerno.analysis.sums.newton import Maximum, Newton, advance, invert
+from salerno.analysis.sums.regression import Survey, right_side, term_rows
 from salerno.analysis.formula import Formula, Numeric, parse_formula
 from salerno.analysis.model import Aggregate, Question, Result, Scope, Sums
 from salerno.analysis.questions import Factor, check_keys, choice, conf_level, numeric, references
@@ -106,9 +116,7 @@ class Fitting:
 
 def start(question: Question, scope: Scope) -> Surveying:
     """Check the question and lay out the model."""
-    check_keys(
-        question, {"formula", "family", "weights", "offset", "reference", "conf_level"}
-    )
+    check_keys(question, {"formula", "family", "weights", "offset", "reference", "conf_level"})
     formula = parse_formula(question.get("formula"), scope, references(question, scope))
     family = choice(question, "family", tuple(families.FAMILIES), "gaussian")
     _check_response(formula, family)
@@ -164,7 +172,9 @@ def _check_response(formula: Formula, family: str) -> None:
         raise Invalid("wrong-formula", "A glm formula has no strata(…)")
     if isinstance(response, Factor):
         if family != "binomial":
-            raise Invalid("not-numeric", f"A {family} response must be numeric, and {response.column!r} is not")
+            raise Invalid(
+                "not-numeric", f"A {family} response must be numeric, and {response.column!r} is not"
+            )
         if len(response.levels) != 2:
             raise Invalid(
                 "response-values",

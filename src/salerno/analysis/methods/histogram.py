@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from salerno.analysis.disclosure.cells import hidden_cells, merged
 from salerno.analysis.disclosure.persons import check_persons, check_some
-from salerno.analysis.engine.bins import guard_bins, local_brackets, local_edges, local_magnitudes, runs
+from salerno.analysis.sums.bins import guard_bins, local_brackets, local_edges, local_magnitudes, runs
 from salerno.analysis.grids import N_MAGNITUDES, Bracket, enclosing, magnitude_edges, nice_step
 from salerno.analysis.model import Aggregate, Question, Result, Scope, Sums
 from salerno.analysis.questions import check_keys, number, numbers, numeric, required
@@ -57,8 +57,14 @@ def start(question: Question, scope: Scope) -> State:
     bins = question.get("bins", 20)
     if isinstance(bins, (list, tuple)):
         edges = numbers(bins, key="bins")
-        if len(edges) < 2 or len(edges) > _MOST_BINS or any(a >= b for a, b in zip(edges, edges[1:], strict=False)):
-            raise Invalid("wrong-edges", f"'bins' must be 2 to {_MOST_BINS} rising edges, or a number of bins")
+        if (
+            len(edges) < 2
+            or len(edges) > _MOST_BINS
+            or any(a >= b for a, b in zip(edges, edges[1:], strict=False))
+        ):
+            raise Invalid(
+                "wrong-edges", f"'bins' must be 2 to {_MOST_BINS} rising edges, or a number of bins"
+            )
         return State(scope, variable, 0, edges)
     n_bins = number(bins, key="bins", above=1, below=_MOST_BINS, closed=True)
     if n_bins != floor(n_bins):
@@ -180,4 +186,6 @@ def _joined(
 
 
 def _told(counts: NDArray[np.int64], hidden: NDArray[np.bool_]) -> list[int | None]:
-    return [None if blank else int(count) for count, blank in zip(counts.tolist(), hidden.tolist(), strict=True)]
+    return [
+        None if blank else int(count) for count, blank in zip(counts.tolist(), hidden.tolist(), strict=True)
+    ]

@@ -22,10 +22,19 @@ from scipy.special import ndtri
 
 from salerno.analysis.disclosure.cells import hidden_cells, is_small, merged
 from salerno.analysis.disclosure.persons import check_persons, check_some
-from salerno.analysis.engine.survival import Curve, LifeTable, follow_up, group_names, kaplan_meier
+from salerno.analysis.sums.survival import Curve, LifeTable, follow_up, group_names, kaplan_meier
 from salerno.analysis.grids import multiples, nice_step, ticks
 from salerno.analysis.model import Aggregate, Question, Result, Scope, Sums
-from salerno.analysis.questions import check_keys, choice, conf_level, factor, names, number, numbers, required
+from salerno.analysis.questions import (
+    check_keys,
+    choice,
+    conf_level,
+    factor,
+    names,
+    number,
+    numbers,
+    required,
+)
 from salerno.kernel.errors import Invalid
 
 NAME = "kaplan_meier"
@@ -132,7 +141,9 @@ def _answer(died: NDArray[np.int64], left: NDArray[np.int64], state: State) -> R
             suppressed += dropped
             if dropped:
                 where = f" of group {label}" if state.table.factors else ""
-                notes.append(f"The curve{where} leaves out {dropped} of the times asked for: too few persons.")
+                notes.append(
+                    f"The curve{where} leaves out {dropped} of the times asked for: too few persons."
+                )
             strata.append(_stratum(curve, label, told, state))
     result = {
         "strata": strata,

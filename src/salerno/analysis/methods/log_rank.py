@@ -15,7 +15,7 @@ from scipy.special import chdtrc
 
 from salerno.analysis.disclosure.cells import hidden_cells
 from salerno.analysis.disclosure.persons import check_level, check_persons, check_some
-from salerno.analysis.engine.survival import LifeTable, follow_up, group_names, log_rank
+from salerno.analysis.sums.survival import LifeTable, follow_up, group_names, log_rank
 from salerno.analysis.model import Aggregate, Question, Result, Scope, Sums
 from salerno.analysis.questions import check_keys, factor, names, required
 from salerno.kernel.errors import Invalid

@@ -16,7 +16,7 @@ import numpy as np
 
 from salerno.analysis.disclosure.cells import merged
 from salerno.analysis.disclosure.persons import check_persons, check_some
-from salerno.analysis.engine.bins import guard_bins, local_brackets, local_magnitudes, runs
+from salerno.analysis.sums.bins import guard_bins, local_brackets, local_magnitudes, runs
 from salerno.analysis.grids import LOWEST, N_MAGNITUDES, Bracket, enclosing, magnitude_edges
 from salerno.analysis.model import Aggregate, Question, Result, Scope, Sums
 from salerno.analysis.questions import check_keys, numbers, numeric, required

@@ -16,7 +16,7 @@ import ibis.expr.types as ir
 from scipy.special import stdtr, stdtrit
 
 from salerno.analysis.disclosure.persons import check_level
-from salerno.analysis.engine.moments import Moments, guard_moments, local_moments, step_moments
+from salerno.analysis.sums.moments import Moments, guard_moments, local_moments, step_moments
 from salerno.analysis.model import Aggregate, Question, Result, Scope, Sums
 from salerno.analysis.questions import Factor, check_keys, choice, conf_level, factor, numeric, required
 from salerno.kernel.errors import Invalid, Refused, near
@@ -62,7 +62,9 @@ def _two_levels(by: Factor, asked: Any) -> Factor:
     for level in asked:
         if str(level) not in by.levels:
             raise Invalid(
-                "unknown-level", f"Column {by.column!r} has no level {level!r}", remedy=near(str(level), by.levels)
+                "unknown-level",
+                f"Column {by.column!r} has no level {level!r}",
+                remedy=near(str(level), by.levels),
             )
     return Factor(by.column, by.datatype, (str(asked[0]), str(asked[1])))
 

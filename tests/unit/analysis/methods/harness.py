@@ -69,7 +69,9 @@ def views_of(
             {n: frame[n].astype(_DTYPES[v.datatype]) for n, v in scope.dictionary.variables.items()}
         )
         schema = pa.schema([(n, _TYPES[v.datatype]) for n, v in scope.dictionary.variables.items()])
-        connection.con.register(f"{prefix}{i}", pa.Table.from_pandas(typed, schema=schema, preserve_index=False))
+        connection.con.register(
+            f"{prefix}{i}", pa.Table.from_pandas(typed, schema=schema, preserve_index=False)
+        )
         table = connection.table(f"{prefix}{i}")
         views.append(table.mutate(holder=ibis.literal(scope.names[scope.holders[i]])))
     return views

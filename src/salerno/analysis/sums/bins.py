@@ -1,0 +1,131 @@
+"""Counts of a column's values in bins that holders agree on."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from math import ldexp, log
+
+import ibis
+import ibis.expr.types as ir
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from salerno.analysis.disclosure.cells import merged
+from salerno.analysis.sums.columns import as_number, integers, is_present, real, scatter
+from salerno.analysis.grids import HIGHEST, LARGEST, LOWEST, N_EXPONENTS, N_MAGNITUDES, Bracket
+from salerno.analysis.model import Aggregate, Scope, Sums
+from salerno.catalogue.model import Variable
+
+Counts = NDArray[np.int64]
+
+
+def is_binnable(view: ir.Table, variable: Variable) -> ir.BooleanValue:
+    """Whether a row has a value that bins can hold."""
+    present = is_present(view, variable)
+    return present & (as_number(view, variable).abs() < real(LARGEST))
+
+
+def local_magnitudes(view: ir.Table, variable: Variable) -> Aggregate:
+    """Rows, and values by sign and power of two: ``rows``, ``bins``, ``inner``."""
+    rows = view.select(x=as_number(view, variable), ok=is_binnable(view, variable).fill_null(False))
+    size = ibis.cases((rows.ok & (rows.x != 0), rows.x.abs()))
+    power = (size.ln() * real(1 / log(2))).floor()
+    # The logarithm may be off by a hair at a power of two itself; the power says on which side.
+    power = power + ibis.cases(
+        (size >= real(2) ** (power + 1), real(1)), (size < real(2) ** power, real(-1)), else_=real(0)
+    )
+    # Bins are closed below, so a negative power of two belongs to the bin nearer to zero.
+    power = power - ibis.cases(((rows.x < 0) & (size == real(2) ** power), real(1)), else_=real(0))
+    exponent = ibis.greatest(ibis.least(power.cast("int64"), HIGHEST), LOWEST - 1)
+    step = exponent - (LOWEST - 1)
+    place = ibis.cases((rows.x > 0, step), (rows.x < 0, -step), else_=0)
+    place = rows.ok.ifelse(place + N_EXPONENTS, ibis.null())
+    expression = rows.group_by(bin=place).aggregate(n=rows.count())
+
+    def finish(table: pa.Table) -> Sums:
+        counts = integers(table, "n")
+        return {
+            "rows": np.array(counts.sum(), dtype=np.int64),
+            "bins": scatter(_places(table), counts, N_MAGNITUDES),
+            "inner": np.zeros(N_MAGNITUDES, dtype=np.int64),
+        }
+
+    return Aggregate(expression, finish)
+
+
+def local_brackets(view: ir.Table, variable: Variable, brackets: Sequence[Bracket]) -> Aggregate:
+    """Values in the unit bins of disjoint brackets, one after the other: ``bins``, ``inner``."""
+    rows = view.filter(is_binnable(view, variable)).select(x=as_number(view, variable))
+    branches = []
+    offset = 0
+    for bracket in brackets:
+        inside = (rows.x >= real(bracket.start)) & (rows.x < real(bracket.end))
+        unit = (rows.x * real(ldexp(1.0, -bracket.exponent))).floor().cast("int64")
+        branches.append((inside, unit + (offset - bracket.low)))
+        offset += bracket.n_units
+    expression = rows.group_by(bin=ibis.cases(*branches)).aggregate(n=rows.count())
+    size = offset
+
+    def finish(table: pa.Table) -> Sums:
+        return {
+            "bins": scatter(_places(table), integers(table, "n"), size),
+            "inner": np.zeros(size, dtype=np.int64),
+        }
+
+    return Aggregate(expression, finish)
+
+
+def local_edges(view: ir.Table, variable: Variable, edges: Sequence[float]) -> Aggregate:
+    """Values below the first edge, between the edges (the upper one excluded), and from the last on."""
+    rows = view.filter(is_binnable(view, variable)).select(x=as_number(view, variable))
+    place = ibis.cases(*((rows.x < real(edge), i) for i, edge in enumerate(edges)), else_=len(edges))
+    expression = rows.group_by(bin=place).aggregate(n=rows.count())
+
+    def finish(table: pa.Table) -> Sums:
+        size = len(edges) + 1
+        return {
+            "bins": scatter(_places(table), integers(table, "n"), size),
+            "hidden": np.zeros(size, dtype=np.int64),
+        }
+
+    return Aggregate(expression, finish)
+
+
+def guard_bins(sums: Sums, spans: Sequence[int], scope: Scope) -> Sums:
+    """With few holders, join bins until each run has nobody or enough; the runs alone are told.
+
+    Args:
+        spans: Number of bins of each bracket; a run stays within one.
+    """
+    if not scope.few:
+        return sums
+    bins = np.zeros_like(sums["bins"])
+    inner = np.ones_like(sums["inner"])
+    offset = 0
+    for span in spans:
+        part = sums["bins"][offset : offset + span]
+        starts = merged(part, scope.policy.min_cell)
+        bins[offset + starts] = np.add.reduceat(part, starts)
+        inner[offset + starts] = 0
+        offset += span
+    return {**sums, "bins": bins, "inner": inner}
+
+
+def runs(sums: Sums, brackets: Sequence[Bracket], min_cell: int) -> list[list[Bracket]]:
+    """The pooled runs of each bracket, each with nobody or at least the threshold."""
+    result = []
+    offset = 0
+    for bracket in brackets:
+        span = bracket.n_units
+        counts = sums["bins"][offset : offset + span]
+        starts = merged(counts, min_cell, sums["inner"][offset : offset + span] > 0)
+        result.append(bracket.split(counts, starts))
+        offset += span
+    return result
+
+
+def _places(table: pa.Table) -> Counts:
+    return np.array(
+        [-1 if value is None else int(value) for value in table["bin"].to_pylist()], dtype=np.int64
+    )
