@@ -98,10 +98,7 @@ class HttpClient:
             content = to_json(json)
             sent.setdefault("content-type", "application/json")
         sent.setdefault("accept", "application/json")
-        try:
-            target = httpx.URL(url)
-        except httpx.InvalidURL as error:
-            raise Invalid("url", "The address is not a URL") from error
+        target = _parse(url)
         timeout = self._timeout_seconds if timeout_seconds is None else timeout_seconds
         request = self._client.build_request(
             method,
@@ -158,6 +155,16 @@ def request_target(url: str) -> str:
     return httpx.URL(url).raw_path.decode("ascii")
 
 
+def _parse(url: str) -> httpx.URL:
+    try:
+        parsed = httpx.URL(url)
+        if parsed.scheme in ("http", "https") and parsed.host and (parsed.port or 1) < 65536:
+            return parsed
+    except (httpx.InvalidURL, ValueError):
+        pass
+    raise Invalid("url", "The address to send to is no http address with a host")
+
+
 def _origin(url: httpx.URL) -> str:
     port = url.port or {"http": 80, "https": 443}.get(url.scheme, 0)
     return f"{url.scheme}://{url.host}:{port}"
@@ -177,5 +184,10 @@ def _peer_error(response: Response, url: httpx.URL) -> SalernoError:
     try:
         problem = from_json(response.content, dict[str, Any], what="the problem")
     except Invalid:
-        problem = {"detail": f"{_origin(url)} answered with HTTP status {response.status}"}
-    return parse_problem(problem, response.status)
+        problem = {}
+    if "title" in problem:
+        return parse_problem(problem, response.status)
+    what = f"{_origin(url)} answered with HTTP status {response.status}"
+    if response.status >= 500:
+        return Unavailable(f"http-{response.status}", what)
+    return parse_problem({"detail": what}, response.status)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Annotated, Any
 
 from litestar import get
-from litestar.params import Parameter
+from litestar.params import FromPath, FromQuery, QueryParameter
 from litestar.types import ControllerRouterHandler
 
 from salerno.adapters.database import Opens
@@ -25,10 +25,10 @@ def routes(open_audit: Opens[AuditLog]) -> list[ControllerRouterHandler]:
 
     @get("/api/audit/entries", guards=[needs(*_READERS)], sync_to_thread=False)
     def entries(
-        after: int = -1,
-        limit: Annotated[int, Parameter(ge=1, le=1000)] = 100,
-        act: str = "",
-        subject: str = "",
+        after: FromQuery[int] = -1,
+        limit: Annotated[int, QueryParameter(ge=1, le=1000)] = 100,
+        act: FromQuery[str] = "",
+        subject: FromQuery[str] = "",
     ) -> list[dict[str, Any]]:
         """Entries in order, after an index."""
         with open_audit() as audit:
@@ -44,7 +44,7 @@ def routes(open_audit: Opens[AuditLog]) -> list[ControllerRouterHandler]:
             return {"checkpoint": audit.checkpoint()}
 
     @get("/api/audit/receipts/{index:int}", guards=[needs(*_READERS)], sync_to_thread=False)
-    def receipt(index: int) -> dict[str, Any]:
+    def receipt(index: FromPath[int]) -> dict[str, Any]:
         """Proof that an entry is in the log."""
         with open_audit() as audit:
             found: dict[str, Any] = to_plain(audit.receipt(index))
@@ -52,7 +52,8 @@ def routes(open_audit: Opens[AuditLog]) -> list[ControllerRouterHandler]:
 
     @get("/api/audit/consistency", guards=[needs(*_READERS)], sync_to_thread=False)
     def consistency(
-        old: Annotated[int, Parameter(query="from", ge=1)], new: Annotated[int, Parameter(query="to", ge=1)]
+        old: Annotated[int, QueryParameter(name="from", ge=1)],
+        new: Annotated[int, QueryParameter(name="to", ge=1)],
     ) -> dict[str, Any]:
         """Proof that an earlier state of the log is the beginning of a later one."""
         with open_audit() as audit:

@@ -8,6 +8,7 @@ from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from litestar import Request, Response, get, post
+from litestar.params import RawBody
 from litestar.types import ControllerRouterHandler
 
 from salerno.adapters.database import Opens
@@ -15,7 +16,7 @@ from salerno.identity.model import Account
 from salerno.identity.rules import key_named_by
 from salerno.identity.service import Accounts, Trust, log_in
 from salerno.kernel.errors import Invalid, NotFound, Refused
-from salerno.kernel.values import to_plain
+from salerno.kernel.values import from_json, to_plain
 from salerno.standards.did import DidDocument, document_url, render_document
 from salerno.web.callers import Authenticate, Caller, bearer_token, caller_of, is_signed_message, needs
 from salerno.web.sessions import session_token
@@ -45,8 +46,9 @@ def routes(open_accounts: Opens[Accounts], document: DidDocument) -> list[Contro
 
     # Comparing a password takes long on purpose, so it must not hold the loop.
     @post("/api/log-in", status_code=200, sync_to_thread=True)
-    def log_in_with_password(data: LogIn) -> dict[str, Any]:
+    def log_in_with_password(body: RawBody) -> dict[str, Any]:
         """Log a person in: name and password for a session token of 12 hours."""
+        data = from_json(body, LogIn, what="the log-in")
         token = log_in(open_accounts, data.login, data.password)
         with open_accounts() as accounts:
             account = accounts.account_of(token)

@@ -53,12 +53,16 @@ def sign_compact(payload: bytes, key: Mapping[str, Any], kid: str, typ: str, alg
         Invalid: Algorithm and key do not fit, or the payload is larger than tokens may be.
     """
     _check_fit(alg, key)
+    header = {"alg": alg, "kid": kid, "typ": typ}
     try:
-        return jws.serialize_compact(
-            {"alg": alg, "kid": kid, "typ": typ}, payload, _load(key), registry=_REGISTRY
-        )
+        token = jws.serialize_compact(header, payload, _load(key), registry=_REGISTRY)
     except JoseError as error:
         raise Invalid("token-not-signed", f"The token cannot be signed: {error}") from error
+    if len(token) > MAX_TOKEN_BYTES:
+        raise Invalid(
+            "token-too-long", f"A token of {len(token)} bytes is too long; {MAX_TOKEN_BYTES} may be"
+        )
+    return token
 
 
 def verify_compact(token: str, keys: Mapping[str, Mapping[str, Any]], *, typ: str) -> bytes:
