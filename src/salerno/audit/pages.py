@@ -8,6 +8,7 @@ from urllib.parse import urlencode
 
 from litestar import get
 from litestar.connection import Request
+from litestar.params import FromPath
 from litestar.response import Response
 from litestar.types import ControllerRouterHandler
 
@@ -73,7 +74,7 @@ def routes(
             return Response(log.checkpoint(), media_type="text/plain", headers=_download("checkpoint.txt"))
 
     @get("/audit/receipts/{index:int}", guards=readers, sync_to_thread=False, include_in_schema=False)
-    def receipt(index: int) -> Response[bytes]:
+    def receipt(index: FromPath[int]) -> Response[bytes]:
         with open_audit() as log:
             found = to_json(log.receipt(index))
         return Response(found, media_type="application/json", headers=_download(f"receipt-{index}.json"))

@@ -16,7 +16,7 @@ from salerno.catalogue.service import Catalogue
 from salerno.kernel.codes import COUNTRIES, DataCategory
 from salerno.kernel.errors import Invalid
 from salerno.web.callers import find_caller
-from salerno.web.components import count_words
+from salerno.web.components import count_words, day_words
 from salerno.web.layout import Pages
 from salerno.web.tables import Table
 
@@ -102,7 +102,7 @@ def facts_of(dataset: DatasetDescription) -> list[tuple[str, str]]:
         ("Population", dataset.population_coverage),
         ("Where the data come from", dataset.provenance),
         ("Keywords", ", ".join(dataset.keywords)),
-        ("Description computed on", f"{dataset.modified:%Y-%m-%d}"),
+        ("Description computed on", day_words(dataset.modified)),
         ("Identifier", dataset.iri),
     ]
 
@@ -113,13 +113,21 @@ def _agent(name: str, country: str) -> str:
 
 def dictionary_table(table: TableDescription) -> Table:
     """The variable dictionary of one table, for people."""
+    meant = any(v.title or v.description for v in table.variables)
     rows = tuple(
-        (v.name, v.title or v.description, str(v.datatype), count_words(v.n), levels_text(v.levels))
+        (
+            v.name,
+            *([v.title or v.description] if meant else []),
+            str(v.datatype),
+            count_words(v.n),
+            levels_text(v.levels),
+        )
         for v in table.variables
     )
+    heads = ("Variable", *(["Meaning"] if meant else []), "Type", "Rows with a value", "Values")
+    numeric = tuple(head == "Rows with a value" for head in heads)
     note = "Counts are rounded down; values that few persons have are not listed."
-    heads = ("Variable", "Meaning", "Type", "Rows with a value", "Values")
-    return Table(f"Variables of {table.name}", heads, rows, (False, False, False, True, False), note)
+    return Table(f"Variables of {table.name}", heads, rows, numeric, note)
 
 
 def levels_text(levels: tuple[str, ...], most: int = 12) -> str:

@@ -8,6 +8,7 @@ from typing import Any
 
 from litestar import get, post
 from litestar.connection import Request
+from litestar.params import FromPath
 from litestar.response import Response
 from litestar.types import ControllerRouterHandler
 
@@ -20,6 +21,7 @@ from salerno.kernel.codes import DataCategory
 from salerno.kernel.errors import SalernoError
 from salerno.permits.model import DisclosurePolicy
 from salerno.web.callers import caller_of, needs
+from salerno.web.components import day_words
 from salerno.web.layout import Pages, sentence
 from salerno.web.sessions import Form, form_of
 
@@ -101,7 +103,7 @@ def routes(
         return pages.go("/holdings", f"{holding.title} is connected. Describe it to make it known.")
 
     @post("/holdings/{holding_id:str}/describe", guards=steward, sync_to_thread=True, include_in_schema=False)
-    def describe(request: Req, holding_id: str) -> Response[Any]:
+    def describe(request: Req, holding_id: FromPath[str]) -> Response[Any]:
         form, by = form_of(request), caller_of(request).id
         chosen = tuple(CATEGORIES[c] for c in form.many("categories") if c in CATEGORIES)
         options: dict[str, Any] = {"provenance": form.text("provenance")}
@@ -128,8 +130,8 @@ def _row(holding: Holding, description: DatasetDescription | None) -> dict[str, 
             ("Kind", "OMOP Common Data Model" if holding.kind == "omop" else "Tables"),
             ("Data set", holding.dataset),
             ("Smallest number of persons behind a figure", str(holding.policy.min_cell)),
-            ("Connected", f"{holding.connected_at:%Y-%m-%d}"),
-            ("Described", f"{description.modified:%Y-%m-%d}" if description else ""),
+            ("Connected", day_words(holding.connected_at)),
+            ("Described", day_words(description.modified) if description else ""),
         ],
         "chosen": [c.value for c in description.categories] if description else ["EHRS"],
     }

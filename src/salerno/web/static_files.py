@@ -6,6 +6,7 @@ import hashlib
 from pathlib import Path
 
 from litestar import get
+from litestar.params import FromPath
 from litestar.response import Response
 
 from salerno.kernel.errors import NotFound
@@ -47,6 +48,6 @@ STATIC = StaticFiles()
 
 
 @get("/static/{name:str}", sync_to_thread=False, include_in_schema=False)
-def static_file(name: str) -> Response[bytes]:
+def static_file(name: FromPath[str]) -> Response[bytes]:
     """One file of the portal."""
     return STATIC.response(name)

@@ -9,6 +9,7 @@ from typing import Any
 
 from litestar import get
 from litestar.connection import Request
+from litestar.params import FromPath
 from litestar.response import Response
 from litestar.types import ControllerRouterHandler
 
@@ -41,7 +42,7 @@ def routes(pages: Pages, coordinator: Coordinator) -> list[ControllerRouterHandl
         return asked.answer
 
     @get("/questions/{question_id:str}", guards=researcher, sync_to_thread=False, include_in_schema=False)
-    def one(request: Req, question_id: str) -> Response[Any]:
+    def one(request: Req, question_id: FromPath[str]) -> Response[Any]:
         user = caller_of(request).id
         asked = coordinator.question(question_id, user)
         study = coordinator.study(asked.study, user)
@@ -65,7 +66,7 @@ def routes(pages: Pages, coordinator: Coordinator) -> list[ControllerRouterHandl
     @get(
         "/questions/{question_id:str}/state", guards=researcher, sync_to_thread=False, include_in_schema=False
     )
-    def state(request: Req, question_id: str) -> Response[Any]:
+    def state(request: Req, question_id: FromPath[str]) -> Response[Any]:
         asked = coordinator.question(question_id, caller_of(request).id)
         return pages.fragment(request, "analysis/progress.html", asked=asked, busy=asked.state in BUSY)
 
@@ -76,7 +77,7 @@ def routes(pages: Pages, coordinator: Coordinator) -> list[ControllerRouterHandl
         sync_to_thread=True,
         include_in_schema=False,
     )
-    def plot(request: Req, question_id: str) -> Response[Any]:
+    def plot(request: Req, question_id: FromPath[str]) -> Response[Any]:
         chart = answer_chart(answer_of(request, question_id))
         if chart is None:
             raise NotFound("no-plot", "This answer has no plot: its tables say it all")
@@ -89,7 +90,7 @@ def routes(pages: Pages, coordinator: Coordinator) -> list[ControllerRouterHandl
         sync_to_thread=False,
         include_in_schema=False,
     )
-    def as_json(request: Req, question_id: str) -> Response[Any]:
+    def as_json(request: Req, question_id: FromPath[str]) -> Response[Any]:
         answer = answer_of(request, question_id)
         return Response(
             to_json(answer), media_type="application/json", headers=_download(question_id, "json")
@@ -101,7 +102,7 @@ def routes(pages: Pages, coordinator: Coordinator) -> list[ControllerRouterHandl
         sync_to_thread=False,
         include_in_schema=False,
     )
-    def as_csv(request: Req, question_id: str) -> Response[Any]:
+    def as_csv(request: Req, question_id: FromPath[str]) -> Response[Any]:
         text = io.StringIO()
         writer = csv.writer(text)
         for table in answer_tables(answer_of(request, question_id)):

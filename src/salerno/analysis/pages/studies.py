@@ -8,6 +8,7 @@ from typing import Any
 
 from litestar import get, post
 from litestar.connection import Request
+from litestar.params import FromPath
 from litestar.response import Response
 from litestar.types import ControllerRouterHandler
 
@@ -24,9 +25,9 @@ from salerno.analysis.pages.frames import (
 )
 from salerno.analysis.pages.methods import FORM_OF, FORMS, read_json, read_question
 from salerno.analysis.service.coordinator import Coordinator
-from salerno.catalogue.model import DatasetDescription
+from salerno.catalogue.model import DatasetDescription, Variable
 from salerno.catalogue.service import Catalogue
-from salerno.kernel.codes import COUNTRIES
+from salerno.kernel.codes import COUNTRIES, Purpose
 from salerno.kernel.errors import NotFound, SalernoError
 from salerno.permits.model import IssuedPermit, PermitState
 from salerno.web.callers import caller_of, needs
@@ -86,6 +87,7 @@ def routes(
         user = caller_of(request).id
         study = coordinator.study(study_id, user)
         questions = coordinator.questions(study_id, user)
+        datasets = described(list(study.datasets.values()))
         return pages.render(
             request,
             "analysis/study.html",
@@ -93,9 +95,9 @@ def routes(
             crumbs=[HOME],
             errors=errors,
             study=study,
-            facts=_study_facts(study),
+            facts=_study_facts(study, datasets),
             frame=frame_facts(study.frame),
-            columns=_columns(study, described(list(study.datasets.values()))),
+            columns=_columns(study, datasets),
             questions=[(q, question_words(q.question)) for q in reversed(questions)],
             methods=FORMS,
             method=FORM_OF.get(method),
@@ -141,11 +143,11 @@ def routes(
         return show_form(request, form, form.text("kind"), errors)
 
     @get("/studies/{study_id:str}", guards=researcher, sync_to_thread=False, include_in_schema=False)
-    def one(request: Req, study_id: str) -> Response[Any]:
+    def one(request: Req, study_id: FromPath[str]) -> Response[Any]:
         return show_study(request, study_id, request.query_params.get("method", ""), Form())
 
     @post("/studies/{study_id:str}", guards=researcher, sync_to_thread=False, include_in_schema=False)
-    def ask(request: Req, study_id: str) -> Response[Any]:
+    def ask(request: Req, study_id: FromPath[str]) -> Response[Any]:
         form = form_of(request)
         method = form.text("method")
         known = FORM_OF.get(method)
@@ -210,11 +212,17 @@ def _chosen_datasets(form: Form, permits: Sequence[IssuedPermit]) -> dict[str, s
     return {s.holder: s.dataset for p in permits for s in p.permit.data if s.dataset in wanted}
 
 
-def _study_facts(study: Study) -> list[tuple[str, str]]:
+def _study_facts(study: Study, datasets: dict[str, DatasetDescription]) -> list[tuple[str, str]]:
+    read = [
+        f"{datasets[iri].title}, {datasets[iri].holder.name}"
+        if iri in datasets
+        else f"{iri}, {short_did(did)}"
+        for did, iri in study.datasets.items()
+    ]
+    purpose = next((p.label for p in Purpose if p.value == study.purpose), study.purpose)
     return [
-        ("Purpose", study.purpose),
-        ("Data holders", ", ".join(short_did(did) for did in study.datasets)),
-        ("Data sets", ", ".join(study.datasets.values())),
+        ("Purpose", purpose),
+        ("Data sets", "; ".join(read)),
         ("Permits", ", ".join(study.permits)),
         ("Begun", day_words(study.created_at)),
     ]
@@ -226,12 +234,7 @@ def _columns(study: Study, datasets: dict[str, DatasetDescription]) -> list[tupl
     if known or not datasets:
         return known
     tables = [
-        {
-            v.name: v.title or v.description
-            for t in d.tables
-            if study.frame.table in ("", t.name)
-            for v in t.variables
-        }
+        {v.name: _meaning(v) for t in d.tables if study.frame.table in ("", t.name) for v in t.variables}
         for d in datasets.values()
     ]
     shared = set.intersection(*(set(t) for t in tables))
@@ -239,3 +242,8 @@ def _columns(study: Study, datasets: dict[str, DatasetDescription]) -> list[tupl
         *((name, words) for name, words in tables[0].items() if name in shared),
         ("holder", "Name of the data holder"),
     ]
+
+
+def _meaning(variable: Variable) -> str:
+    levels = f": {', '.join(variable.levels[:8])}" if variable.levels else ""
+    return variable.title or variable.description or f"{variable.datatype}{levels}"

@@ -8,13 +8,14 @@ from typing import Any
 
 from litestar import get, post
 from litestar.connection import Request
+from litestar.params import FromPath
 from litestar.response import Response
 from litestar.types import ControllerRouterHandler
 
 from salerno.adapters.database import Opens
 from salerno.catalogue.model import DatasetDescription
 from salerno.catalogue.service import Catalogue
-from salerno.kernel.codes import Purpose
+from salerno.kernel.codes import COUNTRIES, Purpose
 from salerno.kernel.errors import NotFound, SalernoError
 from salerno.kernel.time import Clock
 from salerno.permits.model import ApplicationState, Case, DataAccessApplication, DataScope
@@ -124,7 +125,7 @@ def routes(
         return keep(request, form_of(request), empty_application(caller.id, caller.name), None)
 
     @get("/applications/{case_id:str}/edit", guards=researcher, sync_to_thread=False, include_in_schema=False)
-    def edit(request: Req, case_id: str) -> Response[Any]:
+    def edit(request: Req, case_id: FromPath[str]) -> Response[Any]:
         with open_desk() as desk:
             case = desk.case(case_id, caller_of(request))
         return show_form(request, case.application, case)
@@ -132,7 +133,7 @@ def routes(
     @post(
         "/applications/{case_id:str}/edit", guards=researcher, sync_to_thread=False, include_in_schema=False
     )
-    def save(request: Req, case_id: str) -> Response[Any]:
+    def save(request: Req, case_id: FromPath[str]) -> Response[Any]:
         with open_desk() as desk:
             case = desk.case(case_id, caller_of(request))
         return keep(request, form_of(request), case.application, case)
@@ -171,7 +172,7 @@ def routes(
         return pages.go(f"/applications/{case.id}/edit#data")
 
     @get("/applications/{case_id:str}", guards=researcher, sync_to_thread=False, include_in_schema=False)
-    def one(request: Req, case_id: str) -> Response[Any]:
+    def one(request: Req, case_id: FromPath[str]) -> Response[Any]:
         caller = caller_of(request)
         with open_desk() as desk:
             case = desk.case(case_id, caller)
@@ -187,10 +188,8 @@ def routes(
             countries=words.country_rows(case, today),
             moments=words.timeline(case, today),
             facts=words.application_facts(case.application),
-            scopes=[
-                words.scope_facts(s, datasets[s.dataset].title if s.dataset in datasets else s.dataset)
-                for s in case.application.data
-            ],
+            country_names=COUNTRIES,
+            scopes=[words.scope_facts(s, datasets.get(s.dataset)) for s in case.application.data],
             permits=[(p, words.permit_facts(p)) for p in permits],
             usable=any(p.state == "granted" for p in permits),
             gaps=gap_errors(case.application) if case.state is ApplicationState.DRAFT else {},
@@ -202,7 +201,7 @@ def routes(
     @post(
         "/applications/{case_id:str}/submit", guards=researcher, sync_to_thread=False, include_in_schema=False
     )
-    def submit(request: Req, case_id: str) -> Response[Any]:
+    def submit(request: Req, case_id: FromPath[str]) -> Response[Any]:
         with open_desk() as desk:
             case = desk.case(case_id, caller_of(request))
             errors = gap_errors(case.application)
@@ -218,7 +217,7 @@ def routes(
         sync_to_thread=False,
         include_in_schema=False,
     )
-    def withdraw(request: Req, case_id: str) -> Response[Any]:
+    def withdraw(request: Req, case_id: FromPath[str]) -> Response[Any]:
         with open_desk() as desk:
             desk.withdraw(case_id, caller_of(request).id)
         return pages.go(

@@ -8,10 +8,12 @@ from typing import Any
 
 from litestar import get, post
 from litestar.connection import Request
+from litestar.params import FromPath
 from litestar.response import Response
 from litestar.types import ControllerRouterHandler
 
 from salerno.adapters.database import Opens
+from salerno.catalogue.model import DatasetDescription
 from salerno.catalogue.service import Catalogue
 from salerno.kernel.errors import NotFound, SalernoError
 from salerno.kernel.time import Clock
@@ -42,14 +44,14 @@ def routes(
     """Handlers of ``/cases`` and below."""
     officer = [needs("officer")]
 
-    def titles(scopes: Sequence[DataScope]) -> dict[str, str]:
+    def described(scopes: Sequence[DataScope]) -> dict[str, DatasetDescription]:
         found = {}
         with open_catalogue() as catalogue:
             for scope in scopes:
                 try:
-                    found[scope.dataset] = catalogue.dataset(scope.dataset).title
+                    found[scope.dataset] = catalogue.dataset(scope.dataset)
                 except NotFound:
-                    found[scope.dataset] = scope.dataset
+                    continue
         return found
 
     def show(
@@ -59,7 +61,7 @@ def routes(
             case = desk.case(case_id, caller_of(request))
             decision = desk.decision(case_id)
             issued = desk.status(case.permit_ids[next(iter(case.permit_ids))]) if case.permit_ids else None
-        named = titles(case.application.data)
+        datasets = described(case.application.data)
         today = clock.now().date()
         return pages.render(
             request,
@@ -72,7 +74,7 @@ def routes(
             country=words.country_rows(case, today)[0],
             moments=words.timeline(case, today),
             facts=words.application_facts(case.application),
-            scopes=[words.scope_facts(s, named[s.dataset]) for s in case.application.data],
+            scopes=[words.scope_facts(s, datasets.get(s.dataset)) for s in case.application.data],
             criteria=list(CRITERIA.items()),
             steps={verb: can_step(case.state, verb) for verb in ("take up", "ask back", "grant", "refuse")},
             lapsed=_lapsed(case, clock),
@@ -98,17 +100,17 @@ def routes(
         return pages.render(request, "permits/cases.html", title="Cases", still_open=still_open, done=done)
 
     @get("/cases/{case_id:str}", guards=officer, sync_to_thread=False, include_in_schema=False)
-    def one(request: Req, case_id: str) -> Response[Any]:
+    def one(request: Req, case_id: FromPath[str]) -> Response[Any]:
         return show(request, case_id)
 
     @post("/cases/{case_id:str}/take-up", guards=officer, sync_to_thread=False, include_in_schema=False)
-    def take_up(request: Req, case_id: str) -> Response[Any]:
+    def take_up(request: Req, case_id: FromPath[str]) -> Response[Any]:
         with open_desk() as desk:
             desk.take_up(case_id, caller_of(request).id)
         return pages.go(f"/cases/{case_id}", "You have taken up the case.")
 
     @post("/cases/{case_id:str}/ask-back", guards=officer, sync_to_thread=False, include_in_schema=False)
-    def ask_back(request: Req, case_id: str) -> Response[Any]:
+    def ask_back(request: Req, case_id: FromPath[str]) -> Response[Any]:
         form = form_of(request)
         try:
             with open_desk() as desk:
@@ -120,7 +122,7 @@ def routes(
         )
 
     @post("/cases/{case_id:str}/decide", guards=officer, sync_to_thread=False, include_in_schema=False)
-    def decide(request: Req, case_id: str) -> Response[Any]:
+    def decide(request: Req, case_id: FromPath[str]) -> Response[Any]:
         form, by = form_of(request), caller_of(request).id
         with open_desk() as desk:
             case = desk.case(case_id, caller_of(request))

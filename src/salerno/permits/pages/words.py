@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from datetime import date
 from typing import Any
 
+from salerno.catalogue.model import DatasetDescription
 from salerno.kernel.codes import COUNTRIES
 from salerno.permits.model import (
     ApplicationState,
@@ -63,14 +64,14 @@ def application_facts(application: DataAccessApplication) -> list[tuple[str, str
     ]
 
 
-def scope_facts(scope: DataScope, title: str) -> dict[str, Any]:
+def scope_facts(scope: DataScope, dataset: DatasetDescription | None) -> dict[str, Any]:
     """What is asked for, or permitted, of one data set."""
     covers = " to ".join(day_words(d) for d in (scope.covers_from, scope.covers_to) if d)
     return {
         "dataset": scope.dataset,
-        "title": title,
+        "title": dataset.title if dataset else scope.dataset,
         "country": country_name(scope.country),
-        "holder": short_did(scope.holder),
+        "holder": dataset.holder.name if dataset else short_did(scope.holder),
         "tables": list(scope.tables.items()),
         "rows": [f"{table}: {condition_text(c)}" for table, listed in scope.rows.items() for c in listed],
         "covers": covers,

@@ -1,0 +1,165 @@
+"""The whole story in the browser, each page on the way held against the rules for all pages."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+from urllib.parse import quote
+
+from playwright.sync_api import Page
+
+from salerno.permits.rules import CRITERIA
+from tests.portal.space import Space, Visitor, write_patients
+
+COLUMNS = ("age", "sex", "treatment", "time", "status", "bmi")
+
+
+def wait_for(visitor: Visitor, path: str, text: str, seconds: float = 40) -> Page:
+    """Reload a page until it says something: news travel between the nodes by themselves."""
+    deadline = time.monotonic() + seconds
+    while True:
+        page = visitor.goto(path)
+        if page.get_by_text(text).count():
+            return page
+        assert time.monotonic() < deadline, f"{path} never said {text!r}"
+        time.sleep(0.5)
+
+
+def connect(visit: Any, space: Space, holder: str, login: str, title: str, seed: int) -> None:
+    source = space.folder / holder / "patients.csv"
+    write_patients(source, seed)
+    steward = visit(holder)
+    page = steward.log_in(login, "/holdings")
+    steward.check(f"{holder}-holdings-empty")
+    page.get_by_label("Short name").fill("registry")
+    page.get_by_label("Title (optional)").fill(title)
+    page.get_by_label("What the data are").fill(
+        "Patients after a treatment for joint pain, with bleeding as event."
+    )
+    page.get_by_label("Kind").select_option("tables")
+    page.get_by_label("Where they lie").fill(str(source))
+    page.get_by_role("button", name="Connect").click()
+    page.get_by_text("is connected").wait_for()
+    page.get_by_text("Describe and publish it").click()
+    page.get_by_role("button", name="Compute the description").click()
+    page.get_by_text("is published").first.wait_for()
+    steward.check(f"{holder}-holdings")
+
+
+def decide(visit: Any, body: str, login: str, title: str, *, ask_back: bool = False) -> None:
+    officer = visit(body)
+    officer.log_in(login, "/cases")
+    page = wait_for(officer, "/cases", title)
+    officer.check(f"{body}-cases")
+    page.get_by_role("link", name=title).click()
+    page.get_by_role("button", name="Take up the case").click()
+    page.get_by_text("You have taken up the case").wait_for()
+    officer.check(f"{body}-case")
+    for letter in CRITERIA:
+        page.locator(f"#met-{letter}-yes").check()
+    page.get_by_label("Months").fill("12")
+    page.get_by_role("button", name="Grant the permit").click()
+    page.get_by_text("The permit is issued").wait_for()
+    officer.check(f"{body}-case-granted")
+
+
+def test_story_from_data_to_answer(visit: Any, space: Space) -> None:
+    connect(visit, space, "lyon", "stephane", "Joint pain registry of Lyon", 1)
+    connect(visit, space, "jena", "sabine", "Joint pain registry of Jena", 2)
+
+    visitor = visit("hub")
+    page = visitor.goto("/")
+    visitor.check("hub-start")
+    wait_for(visitor, "/datasets", "Joint pain registry of Lyon")
+    wait_for(visitor, "/datasets", "Joint pain registry of Jena")
+    visitor.check("hub-datasets")
+
+    # Whoever wants a page that needs a log-in gets there after it.
+    page = visitor.goto("/applications")
+    assert "/log-in?next=" in page.url
+    visitor.check("hub-log-in")
+    visitor.log_in("rosa", "/applications")
+    visitor.check("hub-applications-empty")
+
+    page = visitor.goto("/datasets?q=bleeding")
+    page.get_by_role("link", name="Joint pain registry of Lyon").click()
+    page.get_by_role("heading", level=1, name="Joint pain registry of Lyon").wait_for()
+    visitor.check("hub-dataset")
+    page = visitor.goto("/datasets?q=joint")
+    for box in page.get_by_label("Choose for an application").all():
+        box.check()
+    page.get_by_role("button", name="Apply for the chosen").click()
+    visitor.check("hub-application-form")
+
+    # Incomplete drafts are kept, and submitting says what is missing with its article.
+    page.get_by_label("Name of the project").fill("Bleeding after treatment")
+    page.get_by_role("button", name="Save and submit").click()
+    page.locator("#error-summary").wait_for()
+    assert page.get_by_text("EHDS Art. 67(2)(g)").count() >= 1
+    assert page.evaluate("document.activeElement.id") == "error-summary"
+    visitor.check("hub-application-errors")
+    assert page.get_by_label("Name of the project").input_value() == "Bleeding after treatment"
+
+    page.get_by_label("Who applies").fill("University of Salerno")
+    page.get_by_label("E-mail address for questions").fill("rosa@example.eu")
+    page.get_by_label("What the data will be used for").fill("Compare bleeding after two treatments.")
+    page.get_by_label("What good is expected").fill("Patients get the safer treatment.")
+    page.get_by_label("Safeguards against misuse").fill("Only sums leave the hospitals.")
+    for _ in range(2):
+        page.get_by_role("button", name="Select all").first.click()
+    page.get_by_role("button", name="Save the draft").click()
+    page.get_by_text("The draft is saved").wait_for()
+    visitor.check("hub-application-draft")
+    page.get_by_role("link", name="Go on with the draft").click()
+    page.get_by_role("button", name="Save and submit").click()
+    page.get_by_text("was sent to every access body").wait_for()
+    visitor.check("hub-application-submitted")
+    address = page.url.removeprefix(visitor.root)
+
+    decide(visit, "body-fr", "odile", "Bleeding after treatment")
+    decide(visit, "body-de", "otto", "Bleeding after treatment")
+    deadline = time.monotonic() + 40
+    while visitor.goto(address).get_by_role("heading", level=3).get_by_text("Granted").count() < 2:
+        assert time.monotonic() < deadline, "the permits did not arrive"
+        time.sleep(0.5)
+    visitor.check("hub-application-granted")
+
+    page.get_by_role("link", name="Begin a study").click()
+    visitor.check("hub-study-form")
+    page.get_by_label("Name of the study").fill("Bleeding by treatment")
+    page.get_by_role("button", name="Open the study").click()
+    page.get_by_text("The study is open").wait_for()
+    visitor.check("hub-study")
+    study = page.url
+
+    for method, fill in (
+        ("Survival curves", {"One curve for each (optional)": "treatment"}),
+        ("Count", {"By (optional)": "holder, sex"}),
+    ):
+        page.goto(study)
+        page.get_by_role("link", name=method, exact=True).click()
+        for label, text in fill.items():
+            page.get_by_label(label).fill(text)
+        visitor.check(f"hub-ask-{method.split()[0].lower()}")
+        page.get_by_role("button", name="Ask", exact=True).click()
+        page.get_by_text("Disclosure control").wait_for(timeout=60_000)
+        page.wait_for_function("document.querySelector('figure img').naturalWidth > 100")
+        visitor.check(f"hub-answer-{method.split()[0].lower()}")
+
+    # A misspelt column comes back as a sentence that helps.
+    page.goto(study)
+    page.get_by_role("link", name="Histogram").click()
+    page.get_by_label("Column").first.fill("agee")
+    page.get_by_role("button", name="Ask", exact=True).click()
+    page.get_by_text("There is no answer").wait_for(timeout=60_000)
+    assert page.get_by_text("Did you mean 'age'").count()
+    visitor.check("hub-answer-error")
+    page.goto(study)
+    page.get_by_role("link", name="JSON", exact=True).click()
+    visitor.check("hub-ask-json")
+    page = visitor.goto("/studies")
+    visitor.check("hub-studies")
+    page = visitor.goto(f"/datasets/one?iri={quote(space.url('lyon') + '/datasets/none', safe='')}")
+    visitor.check("hub-not-found")
+    visitor.goto("/register")
+    visitor.check("hub-register")
