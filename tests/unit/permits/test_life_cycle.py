@@ -238,7 +238,7 @@ def test_only_the_hub_forwards_and_only_its_own_cases(world: World) -> None:
     with pytest.raises(Refused, match="not-a-hub"), body.desk() as desk:
         desk.receive(part, "did:web:de.example")
     second_hub = replace(world.hub.own, did="did:web:hub2.example")
-    world.peers.known[second_hub.did] = second_hub
+    world.admit(second_hub)
     with body.desk() as desk, pytest.raises(NotFound):
         desk.receive(replace(part, version=9, withdrawn=True), second_hub.did)
     wrong = replace(part, application=application("FR", "DE"))
@@ -363,3 +363,21 @@ def test_the_register_names_no_person(world: World) -> None:
     assert "Curie" not in text
     assert MARIE not in text
     assert "office@" not in text
+
+
+def test_a_status_after_the_permits_end_is_still_taken_in(world: World) -> None:
+    case = world.submitted("FR")
+    body = world.bodies["FR"]
+    with body.desk() as desk:
+        desk.take_up(case.id, OFFICER)
+        permit_id = desk.grant(case.id, OFFICER, assessment(), months=1).permit.id
+    world.deliver()
+    world.down.add(world.hub.own.did)
+    with body.desk() as desk:
+        desk.revoke(permit_id, OFFICER, "Misuse")
+    world.deliver()
+    world.clock.advance(days=60)
+    world.down.clear()
+    world.deliver()
+    with world.hub.desk() as desk:
+        assert desk.permits_of(MARIE)[0].state is PermitState.REVOKED

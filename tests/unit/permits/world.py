@@ -6,11 +6,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
-from functools import partial
+from functools import cached_property, partial
 from typing import Any
 
 from litestar import Litestar
 from litestar.testing import TestClient
+from sqlalchemy import Connection
 
 from salerno.adapters import jobs
 from salerno.adapters.clock import FixedClock
@@ -19,9 +20,13 @@ from salerno.adapters.keys import KeyRing
 from salerno.audit.service import AuditLog
 from salerno.audit.store import SqlAuditStore
 from salerno.audit.store import metadata as audit_metadata
-from salerno.identity.model import Credential, Participant, ParticipantRole
+from salerno.identity.model import Participant, ParticipantRole
+from salerno.identity.rules import key_id, make_document
+from salerno.identity.service import Trust
+from salerno.identity.store import SqlTrustStore
+from salerno.identity.store import metadata as identity_metadata
 from salerno.kernel.codes import Purpose
-from salerno.kernel.errors import NotFound, Refused, SalernoError, Unavailable, parse_problem
+from salerno.kernel.errors import Unavailable, parse_problem
 from salerno.permits.api import routes
 from salerno.permits.model import (
     Assessment,
@@ -39,7 +44,7 @@ from salerno.permits.service import PermitDesk
 from salerno.permits.store import SqlPermitStore, TransactionJobs
 from salerno.permits.store import metadata as permits_metadata
 from salerno.permits.wire import render_permit
-from salerno.standards.vc import parse_credential
+from salerno.standards.did import DidDocument
 from salerno.web.callers import Caller
 from salerno.web.problems import problem_handlers
 
@@ -131,37 +136,18 @@ def person(login: str, *roles: str) -> Caller:
     return Caller(kind="person", id=login, name=login, roles=frozenset(roles))
 
 
-class KnownPeers:
-    """The participants that all nodes of a world have admitted, with their keys."""
+class Directory:
+    """All participants of a world and their public keys, as DID documents would give them."""
 
     def __init__(self) -> None:
         self.known: dict[str, Participant] = {}
         self.keys: dict[str, KeyRing] = {}
 
+    def resolve(self, did: str, *, kid: str = "") -> DidDocument:
+        return make_document(did, self.keys[did])
+
     def participant(self, did: str) -> Participant:
-        if did not in self.known:
-            raise NotFound("participant-unknown", f"{did} is not admitted")
         return self.known[did]
-
-    def participants(self, role: ParticipantRole | None = None) -> list[Participant]:
-        return [p for p in self.known.values() if role in (None, p.role)]
-
-    def verify_credential(self, token: str, *, type: str) -> Credential:
-        keys = {f"{did}#key": ring.signing_jwk() for did, ring in self.keys.items()}
-        read = parse_credential(token, keys)
-        if type not in read.types or read.issuer not in self.known:
-            raise Refused("credential-type", "another type or issuer")
-        return Credential(
-            id=read.id,
-            issuer=read.issuer,
-            subject=read.subject,
-            types=read.types,
-            claims=read.claims,
-            issued_at=read.issued_at,
-            valid_from=read.valid_from,
-            valid_until=read.valid_until,
-            token=token,
-        )
 
 
 @dataclass
@@ -170,31 +156,36 @@ class Node:
 
     own: Participant
     database: Database
-    peers: KnownPeers
+    peers: Directory
     clock: FixedClock
     world: World
     people: dict[str, str]
 
     def __post_init__(self) -> None:
         with self.database.transaction() as connection:
-            for metadata in (audit_metadata, permits_metadata, jobs.metadata):
+            for metadata in (audit_metadata, identity_metadata, permits_metadata, jobs.metadata):
                 metadata.create_all(connection)
         self.keys = self.peers.keys[self.own.did] = KeyRing.generate()
         make = hub_jobs if self.own.role is ParticipantRole.HUB else access_body_jobs
         self.worker = jobs.Worker(self.database, make(self.desk, self), self.clock)
         self.caller: Caller | None = None
+
+    @cached_property
+    def client(self) -> TestClient[Litestar]:
         app = Litestar(
             routes(self.desk, self.own.role, lambda account: self.people.get(account, "")),
             middleware=[self._middleware],
             exception_handlers=problem_handlers(),
+            openapi_config=None,
         )
-        self.client = TestClient(app, raise_server_exceptions=False)
+        return TestClient(app, raise_server_exceptions=False)
 
     @contextmanager
     def desk(self) -> Iterator[PermitDesk]:
         with self.database.transaction() as connection:
-            log = AuditLog(SqlAuditStore(connection), self.clock, self.keys, self.own.did)
-            sign = partial(render_permit, key=self.keys.private_jwk(), kid=f"{self.own.did}#key")
+            log = self.log(connection)
+            kid = key_id(self.own.did, self.keys.signing_jwk())
+            sign = partial(render_permit, key=self.keys.private_jwk(), kid=kid)
             yield PermitDesk(
                 SqlPermitStore(connection),
                 log,
@@ -202,13 +193,19 @@ class Node:
                 sign,
                 self.own,
                 TransactionJobs(connection, self.clock),
-                self.peers,
+                self.trust(connection),
             )
+
+    def log(self, connection: Connection) -> AuditLog:
+        return AuditLog(SqlAuditStore(connection), self.clock, self.keys, self.own.did)
+
+    def trust(self, connection: Connection) -> Trust:
+        store = SqlTrustStore(connection)
+        return Trust(store, self.log(connection), self.clock, self.peers, self.own.did)
 
     def acts(self) -> list[str]:
         with self.database.transaction() as connection:
-            log = AuditLog(SqlAuditStore(connection), self.clock, self.keys, self.own.did)
-            return [entry.act for entry in log.entries()]
+            return [entry.act for entry in self.log(connection).entries()]
 
     def call(
         self,
@@ -250,7 +247,7 @@ class World:
 
     def __init__(self, *countries: str, url: str = "sqlite://") -> None:
         self.clock = FixedClock(START)
-        self.peers = KnownPeers()
+        self.peers = Directory()
         self.nodes: dict[str, Node] = {}
         self.down: set[str] = set()
         self.traffic: list[tuple[str, str, str, Any]] = []
@@ -261,11 +258,18 @@ class World:
             code = country.lower()
             own = participant(f"{code}.example", ParticipantRole.ACCESS_BODY, country)
             self.bodies[country] = self._add(own, url)
-            hospital = participant(f"hospital.{code}.example", ParticipantRole.HOLDER, country, own.did)
-            self.peers.known[hospital.did] = hospital
+            self.admit(participant(f"hospital.{code}.example", ParticipantRole.HOLDER, country, own.did))
+        for node in self.nodes.values():
+            self.admit(node.own)
+
+    def admit(self, admitted: Participant) -> None:
+        """Every node admits a participant."""
+        self.peers.known[admitted.did] = admitted
+        for node in self.nodes.values():
+            with node.database.transaction() as connection:
+                node.trust(connection).admit(admitted, "did:web:x.example#operator")
 
     def _add(self, own: Participant, url: str) -> Node:
-        self.peers.known[own.did] = own
         node = Node(own, Database(url), self.peers, self.clock, self, self.people)
         self.nodes[own.did] = node
         return node
@@ -303,7 +307,3 @@ def as_caller(own: Participant) -> Caller:
     return Caller(
         kind="participant", id=own.did, name=own.name, roles=frozenset({own.role}), country=own.country
     )
-
-
-def code_of(error: SalernoError) -> str:
-    return error.code

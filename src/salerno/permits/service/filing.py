@@ -12,6 +12,7 @@ from salerno.permits.model import (
     Case,
     CasePart,
     DataAccessApplication,
+    DataPermit,
     IssuedPermit,
     PermitState,
     StatusReport,
@@ -196,7 +197,7 @@ class Filing(CaseFile):
             raise no_such_case()
         if report.version <= case.status_versions.get(country, 0):
             return case
-        permit_id = self._keep_permit(report, sender)
+        permit_id = self._keep_permit(report, sender, case)
         reasons = {c: r for c, r in case.reasons.items() if c != country}
         due = {c: d for c, d in case.due.items() if c != country}
         decided = {c: d for c, d in case.decided_at.items() if c != country}
@@ -225,11 +226,27 @@ class Filing(CaseFile):
         """The permits that name a person, newest first, with their present state."""
         return [self._present(issued) for issued in self._store.permits(person_id=user_id)]
 
-    def _keep_permit(self, report: StatusReport, sender: str) -> str:
+    def _keep_permit(self, report: StatusReport, sender: str, case: Case) -> str:
         if not report.token:
             return ""
-        credential = self._peers.verify_credential(report.token, type=CREDENTIAL_TYPE)
-        permit = parse_permit(credential)
+        stored = self._store.permit(case.permit_ids.get(report.country, ""))
+        # A known credential was checked when it came; its end must not keep a later status out.
+        known = stored is not None and stored.token == report.token
+        permit = stored.permit if stored and known else self._checked_permit(report, sender)
+        revoked = report.permit_state is PermitState.REVOKED
+        self._store.put_permit(
+            IssuedPermit(
+                permit=permit,
+                token=report.token,
+                state=PermitState.REVOKED if revoked else PermitState.GRANTED,
+                revoked_at=report.revoked_at if revoked else None,
+                revocation_reason=report.reason if revoked else "",
+            )
+        )
+        return permit.id
+
+    def _checked_permit(self, report: StatusReport, sender: str) -> DataPermit:
+        permit = parse_permit(self._peers.verify_credential(report.token, type=CREDENTIAL_TYPE))
         if (permit.issuer, permit.application_id, permit.country, permit.environment) != (
             sender,
             report.case_id,
@@ -242,17 +259,7 @@ class Filing(CaseFile):
                 rule="EHDS Art. 68(10)",
             )
             raise self._refuse_message(sender, report.case_id, refusal)
-        revoked = report.permit_state is PermitState.REVOKED
-        self._store.put_permit(
-            IssuedPermit(
-                permit=permit,
-                token=report.token,
-                state=PermitState.REVOKED if revoked else PermitState.GRANTED,
-                revoked_at=report.revoked_at if revoked else None,
-                revocation_reason=report.reason if revoked else "",
-            )
-        )
-        return permit.id
+        return permit
 
     def _own_case(self, case_id: str, by: str) -> Case:
         self._at(ParticipantRole.HUB)
