@@ -8,6 +8,7 @@ from typing import Any
 
 from litestar import Request, Response, get, post
 from litestar.handlers.base import BaseRouteHandler
+from litestar.params import FromQuery, JSONBody
 
 from salerno.adapters.database import Opens
 from salerno.catalogue.model import DatasetDescription, HarvestReport, SearchHit
@@ -48,11 +49,11 @@ def routes(
 
     @get("/api/datasets", sync_to_thread=True, summary="Search the catalogue")
     def find(
-        q: str = "",
-        category: str = "",
-        country: str = "",
-        variable: str = "",
-        limit: int = 50,
+        q: FromQuery[str] = "",
+        category: FromQuery[str] = "",
+        country: FromQuery[str] = "",
+        variable: FromQuery[str] = "",
+        limit: FromQuery[int] = 50,
     ) -> list[SearchHit]:
         with read_catalogue() as catalogue:
             return catalogue.search(
@@ -60,7 +61,7 @@ def routes(
             )
 
     @get("/api/datasets/one", sync_to_thread=False, summary="One data set")
-    def one(iri: str) -> DatasetDescription:
+    def one(iri: FromQuery[str]) -> DatasetDescription:
         with read_catalogue() as catalogue:
             return catalogue.dataset(iri)
 
@@ -70,7 +71,7 @@ def routes(
             return catalogue.harvests()
 
     @post("/api/harvest", sync_to_thread=True, guards=[needs(PersonRole.OPERATOR)], summary="Harvest now")
-    def harvest(data: HarvestOrder | None = None) -> list[HarvestReport]:
+    def harvest(data: JSONBody[HarvestOrder | None] = None) -> list[HarvestReport]:
         chosen = [participant(data.did)] if data and data.did else list(sources())
         if not chosen:
             raise Invalid(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from urllib.parse import quote
 
 from salerno.catalogue.model import Finding
 from salerno.catalogue.rules import check_description
@@ -45,7 +46,8 @@ def check_file(path: str | Path) -> list[Finding]:
         raise NotFound("no-such-file", f"There is no file {file.name!r}") from error
     except OSError as error:
         raise Unavailable("file-unreadable", f"{file.name!r} cannot be read: {error.strerror}") from error
-    reading = read_catalogue(data, media_type)
+    # Relative IRIs are read as lying beside the file; only its name, since findings show them.
+    reading = read_catalogue(data, media_type, base=f"file:///{quote(file.name)}")
     found = list(reading.findings)
     for description in reading.datasets:
         found += check_description(description)
