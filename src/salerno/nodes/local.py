@@ -20,7 +20,6 @@ from salerno.analysis.model import QuestionState, Study
 from salerno.analysis.remote import LoopbackHub
 from salerno.analysis.service.agent import Agent
 from salerno.catalogue.model import DatasetDescription
-from salerno.holdings.engine.sources import open_source
 from salerno.holdings.model import SourceKind, StudyFrame
 from salerno.identity.model import ParticipantRole
 from salerno.identity.rules import StaticKeyResolver, make_document
@@ -294,9 +293,7 @@ def _holder_names(sites: Sequence[str]) -> list[str]:
 
 
 def _kind(site: str) -> SourceKind:
+    """OMOP for a folder with OMOP's two tables of persons, plain tables for all else."""
     path = Path(site)
-    if path.is_dir():
-        with open_source(site, "tables") as source:
-            if {"person", "observation_period"} <= {name.lower() for name in source.names}:
-                return "omop"
-    return "tables"
+    names = {file.stem.lower() for file in path.iterdir()} if path.is_dir() else set()
+    return "omop" if {"person", "observation_period"} <= names else "tables"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from datetime import datetime
 from typing import Any
 
 from litestar import Request, get, post, put
@@ -48,6 +49,7 @@ class GrantBody:
     persons: tuple[NamedPerson, ...] | None = None
     methods: tuple[str, ...] | None = None
     months: int | None = None
+    until: datetime | None = None
     policy: DisclosurePolicy | None = None
     conditions: str = ""
     opt_out_exception: str = ""
@@ -250,6 +252,7 @@ def _officer(open_desk: Opens[PermitDesk]) -> list[ControllerRouterHandler]:
                 persons=given.persons,
                 methods=given.methods,
                 months=given.months,
+                until=given.until,
                 policy=given.policy,
                 conditions=given.conditions,
                 opt_out_exception=given.opt_out_exception,

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
-from datetime import date
+from datetime import date, timedelta
 
 import pytest
 
@@ -350,6 +350,23 @@ def test_a_permit_expires_by_itself(world: World) -> None:
         assert desk.status(permit_id).state is PermitState.EXPIRED
         with pytest.raises(Conflict, match="expired"):
             desk.revoke(permit_id, OFFICER, "Misuse")
+
+
+def test_a_permit_may_end_to_the_second_but_not_before_it_begins_nor_later_than_asked(world: World) -> None:
+    case = world.submitted("FR")
+    begin = world.clock.now()
+    with world.bodies["FR"].desk() as desk:
+        desk.take_up(case.id, OFFICER)
+    for until, error in (
+        (begin, Invalid),
+        (begin.replace(tzinfo=None) + timedelta(days=1), Invalid),
+        (begin + timedelta(days=4000), Refused),
+    ):
+        with pytest.raises(error), world.bodies["FR"].desk() as desk:
+            desk.grant(case.id, OFFICER, assessment(), until=until)
+    with world.bodies["FR"].desk() as desk:
+        issued = desk.grant(case.id, OFFICER, assessment(), until=begin + timedelta(seconds=3))
+    assert issued.permit.valid_until == (begin + timedelta(seconds=3)).replace(microsecond=0)
 
 
 def test_the_register_names_no_person(world: World) -> None:

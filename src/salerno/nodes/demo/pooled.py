@@ -50,19 +50,20 @@ Figures = list[tuple[str, float, float]]
 def _persons(result: Mapping[str, Any], rows: pd.DataFrame) -> Figures:
     counts = rows["holder"].value_counts()
     return [
-        (str(row["holder"]), row["n"], float(counts[row["holder"]]))
-        for row in result["counts"]
-        if row["n"] is not None
+        (group["levels"][0], group["n"], float(counts[group["levels"][0]]))
+        for group in result["groups"]
+        if group["n"] is not None
     ]
 
 
 def _age(result: Mapping[str, Any], rows: pd.DataFrame) -> Figures:
     figures: Figures = []
-    for row in result["groups"]:
-        ages = rows.loc[rows["group"] == row["group"], "age"]
+    for group in result["groups"]:
+        (name,) = group["levels"]
+        ages = rows.loc[rows["group"] == name, "age"]
         figures += [
-            (f"mean age, {row['group']}", row["mean"], float(ages.mean())),
-            (f"sd of age, {row['group']}", row["sd"], float(ages.std(ddof=1))),
+            (f"mean age, {name}", group["mean"], float(ages.mean())),
+            (f"sd of age, {name}", group["sd"], float(ages.std(ddof=1))),
         ]
     return figures
 
@@ -82,14 +83,15 @@ def _survival(result: Mapping[str, Any], rows: pd.DataFrame) -> Figures:
 
     figures: Figures = []
     for stratum in result["strata"]:
-        name = str(stratum["stratum"]).removeprefix("group=")
+        name = stratum["stratum"]
         part = rows[rows["group"] == name]
         curve = SurvfuncRight(part["time"], part["status"])
+        shown = (stratum["time"][0], stratum["time"][-1])
         for time, survival, std_error in zip(
             stratum["time"], stratum["survival"], stratum["std_error"], strict=True
         ):
             at = int(np.searchsorted(curve.surv_times, time, side="right")) - 1
-            if at >= 0 and time in (stratum["time"][len(stratum["time"]) // 2], stratum["time"][-1]):
+            if at >= 0 and time in shown:
                 figures += [
                     (f"S({time:g} days), {name}", survival, float(curve.surv_prob[at])),
                     (f"its standard error, {name}", std_error, float(curve.surv_prob_se[at])),

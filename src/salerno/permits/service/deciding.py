@@ -112,6 +112,7 @@ class Deciding(CaseFile):
         persons: Sequence[NamedPerson] | None = None,
         methods: Sequence[str] | None = None,
         months: int | None = None,
+        until: datetime | None = None,
         policy: DisclosurePolicy | None = None,
         conditions: str = "",
         opt_out_exception: str = "",
@@ -127,6 +128,7 @@ class Deciding(CaseFile):
             persons: Persons who get access.
             methods: Permitted analysis methods; empty means all.
             months: Duration from now, months.
+            until: End to the second, where an earlier one than after `months` is wanted.
             policy: Disclosure policy that answers must meet.
             conditions: Further conditions in words.
             opt_out_exception: Reason why data of opted-out persons are included (Art. 71(4)).
@@ -151,7 +153,7 @@ class Deciding(CaseFile):
             applicant=asked.applicant,
             approved_at=now,
             valid_from=begin,
-            valid_until=_months_later(begin, length),
+            valid_until=_end(begin, length, until),
             data=tuple(asked.data if data is None else data),
             pseudonymised=asked.pseudonymised,
             purpose=asked.purpose,
@@ -404,6 +406,18 @@ class Deciding(CaseFile):
             REPORT, {"case_id": case.id, "version": version}, key=f"{REPORT}/{case.id}/{version}"
         )
         return case
+
+
+def _end(begin: datetime, months: int, until: datetime | None) -> datetime:
+    latest = _months_later(begin, months)
+    if until is None:
+        return latest
+    if until.tzinfo is None:
+        raise Invalid("permit-period", "The permit's end has no time zone", remedy="Write it with an offset or Z.")
+    end = until.replace(microsecond=0)
+    if not begin < end:
+        raise Invalid("permit-period", "The permit would end before it begins", rule="EHDS Art. 68(12)")
+    return end
 
 
 def _months_later(instant: datetime, months: int) -> datetime:
