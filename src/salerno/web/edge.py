@@ -53,6 +53,9 @@ class Edge(InitPluginProtocol):
             DefineMiddleware(CallerMiddleware, authenticate=self.authenticate),
             DefineMiddleware(FormMiddleware),
         ]
+        # The node sets up its logs itself, with a filter for personal values; Litestar's own set-up would
+        # put handlers beside it.
+        app_config.logging_config = None
         render = self.pages.problem if self.pages else None
         app_config.exception_handlers = {**problem_handlers(render), **app_config.exception_handlers}
         app_config.before_send.append(self.add_headers)
