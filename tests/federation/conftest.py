@@ -23,6 +23,7 @@ from salerno.analysis.remote import HttpHub, LoopbackHub
 from salerno.analysis.service.agent import Agent
 from salerno.analysis.service.coordinator import Coordinator
 from salerno.analysis.service.ports import AgentParts, Deadlines, HolderDesk, HubDesk, HubParts
+from salerno.analysis.service.running import Pulses
 from salerno.audit import store as audit_store
 from salerno.audit.model import Entry
 from salerno.audit.service import AuditLog
@@ -88,6 +89,19 @@ class Node:
             return self.trust(connection).verify_credential(token, type=CREDENTIAL_TYPE)
 
 
+class Patience(Pulses):
+    """Waits as long as it takes, but not for those whom a test has declared gone."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.gone: set[tuple[str, int, int, str]] = set()
+
+    def last(self, question_id: str, run: int, round: int, holder: str, began: float) -> float:
+        if (question_id, run, round, holder) in self.gone:
+            return float("-inf")
+        return super().last(question_id, run, round, holder, began)
+
+
 class Hub(Node):
     """The coordinator's node."""
 
@@ -120,7 +134,8 @@ class Hub(Node):
             deadlines=self.deadlines,
             version="test",
         )
-        return Coordinator(parts)
+        self.patience = Patience()
+        return Coordinator(parts, pulses=self.patience)
 
 
 class Queue:
@@ -339,16 +354,28 @@ class Space:
         thread.join(5)
         assert not thread.is_alive()
 
-    def work(self, question_id: str, *holders: Holder, seconds: float = 20) -> AskedQuestion:
-        """Let agents work by turns, one step at a time, until the question has ended."""
+    def work(
+        self, question_id: str, *holders: Holder, dead: tuple[Holder, ...] = (), seconds: float = 120
+    ) -> AskedQuestion:
+        """Let agents work by turns until the question has ended; the dead are declared gone in time."""
         end = time.monotonic() + seconds
         while time.monotonic() < end:
             asked = self.coordinator.question(question_id, USER)
             if asked.state in (QuestionState.ANSWERED, QuestionState.FAILED):
                 return asked
             if not any([self.step(holder) for holder in holders]):
+                self._bury(question_id, {holder.who.did for holder in dead})
                 time.sleep(0.005)
         raise AssertionError(f"the question did not end: {self.coordinator.question(question_id, USER)}")
+
+    def _bury(self, question_id: str, dead: set[str]) -> None:
+        """Nobody but the dead is waited for: let the hub lose its patience with them in this round."""
+        with self.coordinator._parts.reads() as desk:
+            waiting, run = set(desk.store.waiting_for(question_id)), desk.store.run(question_id)
+            if run is None or not waiting or not waiting <= dead:
+                return
+            last = desk.store.last_round(question_id, run.run)
+        self.hub.patience.gone |= {(question_id, run.run, last.round if last else 0, did) for did in waiting}
 
     def step(self, holder: Holder) -> bool:
         """One turn of a holder's agent; what the hub refuses is kept for the test to look at."""
@@ -359,10 +386,12 @@ class Space:
             time.sleep(0.02)
             return False
 
-    def answer(self, question: dict[str, Any], study: Study | None = None) -> AskedQuestion:
+    def answer(
+        self, question: dict[str, Any], study: Study | None = None, dead: tuple[Holder, ...] = ()
+    ) -> AskedQuestion:
         question_id = self.ask(study or self.study(), question)
         thread = self.lead(question_id)
-        asked = self.work(question_id, *self.holders)
+        asked = self.work(question_id, *self.holders, dead=dead)
         thread.join(5)
         return asked
 
@@ -392,7 +421,7 @@ def make_space(tmp_path: Path) -> Iterator[Callable[..., Space]]:
             tables,
             policy=policy or DisclosurePolicy(min_cell=3),
             policies=policies or {},
-            deadlines=deadlines or Deadlines(silence_seconds=5.0, poll_seconds=0.05),
+            deadlines=deadlines or Deadlines(silence_seconds=300.0, poll_seconds=0.05),
             hub_url=hub_url,
             hub_port=hub_port,
         )

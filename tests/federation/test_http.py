@@ -99,7 +99,10 @@ def test_a_question_over_http_from_study_to_answer(served) -> None:
     asked = served.call("POST", f"/api/studies/{study['id']}/questions", DESCRIBE).json()
     assert asked["state"] == "queued"
     thread = served.space.lead(asked["id"])
-    done = served.call("GET", f"/api/questions/{asked['id']}?wait=25").json()
+    for _ in range(5):  # machines under load
+        done = served.call("GET", f"/api/questions/{asked['id']}?wait=25").json()
+        if done["state"] in ("answered", "failed"):
+            break
     thread.join(10)
     assert done["state"] == "answered", done
     assert done["answer"]["n"] == 120

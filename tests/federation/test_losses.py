@@ -10,13 +10,13 @@ import pytest
 
 from salerno.analysis.model import QuestionState, Share, ShareHeader, StudyOptions, Work
 from salerno.analysis.service.ports import Deadlines
+from salerno.analysis.service.running import Pulses
 from salerno.analysis.wire import read_stored
 from salerno.kernel.errors import Invalid, NotFound, Refused, SalernoError, Unavailable
 from salerno.permits.model import DisclosurePolicy, PermitState
 
 DESCRIBE = {"method": "describe", "variable": "age"}
 USER = "did:web:127.0.0.1%3A9100#ada"
-SHORT = Deadlines(silence_seconds=2.5, poll_seconds=0.05)
 
 
 def ages(tables: list[str]) -> list[int]:
@@ -37,11 +37,11 @@ class DeadFrom:
 
 
 def test_lost_before_the_first_total_the_answer_does_without_it_and_says_so(make_space, three_tables) -> None:
-    space = make_space(three_tables, deadlines=SHORT)
+    space = make_space(three_tables)
     lost = space.holders[2]
     space.tamper_out = dead = DeadFrom(lost.who.did, 1)
     study = space.study(options=StudyOptions(min_holders=2))
-    asked = space.answer(DESCRIBE, study)
+    asked = space.answer(DESCRIBE, study, dead=(lost,))
     assert asked.state is QuestionState.ANSWERED, asked.error
     assert asked.answer["result"]["mean"] == pytest.approx(statistics.mean(ages(three_tables[:2])))
     assert asked.answer["provenance"]["run"] == 2
@@ -61,9 +61,9 @@ def test_lost_before_the_first_total_the_answer_does_without_it_and_says_so(make
 
 
 def test_lost_before_the_first_total_without_leave_is_a_clear_error(make_space, three_tables) -> None:
-    space = make_space(three_tables, deadlines=SHORT)
+    space = make_space(three_tables)
     space.tamper_out = DeadFrom(space.holders[2].who.did, 1)
-    asked = space.answer(DESCRIBE)
+    asked = space.answer(DESCRIBE, dead=(space.holders[2],))
     assert asked.state is QuestionState.FAILED
     assert asked.error["title"] == "holder-lost"
     assert "Hospital C" in asked.error["detail"]
@@ -71,27 +71,27 @@ def test_lost_before_the_first_total_without_leave_is_a_clear_error(make_space, 
 
 
 def test_lost_after_a_total_the_question_fails_whatever_the_study_allows(make_space, three_tables) -> None:
-    space = make_space(three_tables, deadlines=SHORT)
+    space = make_space(three_tables)
     space.tamper_out = DeadFrom(space.holders[2].who.did, 2)
-    asked = space.answer(DESCRIBE, space.study(options=StudyOptions(min_holders=1)))
+    asked = space.answer(DESCRIBE, space.study(options=StudyOptions(min_holders=1)), (space.holders[2],))
     assert asked.error["title"] == "holder-lost"
     assert "after a total" in asked.error["detail"]
 
 
 def test_the_policy_can_forbid_to_go_on_with_fewer(make_space, three_tables) -> None:
     policy = DisclosurePolicy(min_cell=3, min_holders=3)
-    space = make_space(three_tables, policy=policy, deadlines=SHORT)
+    space = make_space(three_tables, policy=policy)
     space.tamper_out = DeadFrom(space.holders[2].who.did, 1)
-    asked = space.answer(DESCRIBE, space.study(options=StudyOptions(min_holders=2)))
+    asked = space.answer(DESCRIBE, space.study(options=StudyOptions(min_holders=2)), (space.holders[2],))
     assert asked.error["title"] == "holder-lost"
 
 
 def test_a_holder_that_never_opens_is_left_out_or_named(make_space, three_tables) -> None:
-    space = make_space(three_tables, deadlines=SHORT)
+    space = make_space(three_tables)
     for options, title in ((StudyOptions(min_holders=2), None), (StudyOptions(), "holder-lost")):
         question = space.ask(space.study(options=options), DESCRIBE)
         thread = space.lead(question)
-        asked = space.work(question, *space.holders[:2])
+        asked = space.work(question, *space.holders[:2], dead=(space.holders[2],))
         thread.join(5)
         if title is None:
             assert asked.answer["holders"] == ["Hospital A", "Hospital B"]
@@ -103,20 +103,23 @@ def test_a_holder_that_never_opens_is_left_out_or_named(make_space, three_tables
     assert space.coordinator.work_for(space.holders[2].who.did) == []
 
 
-def test_who_still_computes_is_waited_for(make_space, three_tables) -> None:
-    space = make_space(three_tables, deadlines=SHORT)
-    slow = space.holders[0]
+def test_a_sign_of_life_moves_the_deadline() -> None:
+    pulses = Pulses()
+    assert pulses.last("q", 1, 0, "a", 5.0) == 5.0
+    before = time.monotonic()
+    pulses.note("q", 1, 0, "a")
+    assert pulses.last("q", 1, 0, "a", 0.0) >= before
+    assert pulses.last("q", 1, 1, "a", 0.0) == 0.0
+    pulses.forget("q")
+    assert pulses.last("q", 1, 0, "a", 5.0) == 5.0
+
+
+def test_silence_beyond_the_deadline_ends_the_wait(make_space, three_tables) -> None:
+    space = make_space(three_tables, deadlines=Deadlines(silence_seconds=0.3, poll_seconds=0.05))
     question = space.ask(space.study(), DESCRIBE)
-    thread = space.lead(question)
-    end = time.monotonic() + 3.5
-    while time.monotonic() < end:
-        for holder in space.holders[1:]:
-            space.step(holder)
-        slow.agent._hub.working(question, 1, 0)
-        time.sleep(0.05)
-    asked = space.work(question, *space.holders)
-    thread.join(5)
-    assert asked.state is QuestionState.ANSWERED
+    space.lead(question).join(20)
+    asked = space.coordinator.question(question, USER)
+    assert asked.error["title"] == "holder-lost"
 
 
 def test_a_refusal_at_the_opening_fails_the_question_by_name_or_leaves_the_holder_out(

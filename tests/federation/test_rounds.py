@@ -114,14 +114,14 @@ def test_equal_inputs_give_other_words_in_each_question(make_space, three_tables
 
 
 def test_agents_and_worker_in_threads_answer_several_questions_at_once(make_space, three_tables) -> None:
-    space = make_space(three_tables, deadlines=Deadlines(silence_seconds=30))
+    space = make_space(three_tables, deadlines=Deadlines(silence_seconds=300))
     study = space.study()
     for holder in space.holders:
         holder.agent = holder.make_agent(wait_seconds=1.0, working_seconds=0.05)
         holder.agent.start()
     questions = [space.ask(study, DESCRIBE) for _ in range(3)]
     threads = [space.lead(q) for q in questions]
-    answers = [space.coordinator.wait(q, "did:web:127.0.0.1%3A9100#ada", 30) for q in questions]
+    answers = [space.coordinator.wait(q, "did:web:127.0.0.1%3A9100#ada", 120) for q in questions]
     assert [a.state for a in answers] == [QuestionState.ANSWERED] * 3
     assert len({str(a.answer["result"]) for a in answers}) == 1
     for thread in threads:

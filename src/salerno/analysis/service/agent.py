@@ -111,6 +111,8 @@ class Agent:
             except SalernoError as error:
                 _log.warning("the hub refused: %s", error.code)
             except Exception as error:
+                if self._stopping.is_set():
+                    return
                 _log.error("the agent could not go on: %s", type(error).__name__)
             pause = min(30.0, max(0.25, pause * 2))
             self._stopping.wait(pause * random.uniform(0.5, 1.0))  # noqa: S311 - spreads load, hides nothing

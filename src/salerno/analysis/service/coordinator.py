@@ -42,12 +42,13 @@ class Coordinator:
     Args:
         parts: What it is made of.
         bell: Rung after each commit that somebody waits for.
+        pulses: When each holder last gave a sign of life.
     """
 
-    def __init__(self, parts: HubParts, bell: Bell | None = None) -> None:
+    def __init__(self, parts: HubParts, bell: Bell | None = None, pulses: Pulses | None = None) -> None:
         self.bell = bell or Bell()
         self._parts = parts
-        self._pulses = Pulses()
+        self._pulses = pulses or Pulses()
         self._runner = Runner(parts, self.bell, self._pulses)
 
     def open_study(
@@ -346,13 +347,14 @@ def _open_opening(desk: HubDesk, holder: str, opened: Opened) -> str:
 def _check_open_round(desk: HubDesk, holder: str, header: ShareHeader, share: Share) -> None:
     asked = desk.store.question(header.question_id)
     run = desk.store.run(header.question_id)
-    if asked is None or run is None or run.scope is None or holder not in run.holders:
+    opening = desk.store.opening(header.question_id, header.run, holder)
+    if asked is None or run is None or opening is None:
         raise Refused("round-unknown", "No such round was asked of this holder")
     record = desk.store.last_round(header.question_id, run.run)
-    late = asked.state is not QuestionState.RUNNING or record is None or record.state != "open"
-    if late or header.run < run.run or (record is not None and header.round < record.round):
+    ended = asked.state is not QuestionState.RUNNING or header.run < run.run or holder not in run.holders
+    if ended or record is None or record.state != "open" or header.round < record.round:
         raise Refused("round-closed", "The round has been closed", remedy="Nothing to do: it came too late.")
-    assert record is not None
+    assert run.scope is not None
     expected = ShareHeader(
         question_id=header.question_id,
         run=run.run,

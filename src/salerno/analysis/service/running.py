@@ -66,10 +66,10 @@ class Pulses:
         with self._lock:
             self._seen[question_id, run, round, holder] = time.monotonic()
 
-    def last(self, question_id: str, run: int, round: int, holder: str) -> float:
-        """Monotonic time of the last sign of life."""
+    def last(self, question_id: str, run: int, round: int, holder: str, began: float) -> float:
+        """Monotonic time of the last sign of life; `began`, when it was asked, where there was none since."""
         with self._lock:
-            return self._seen.get((question_id, run, round, holder), float("-inf"))
+            return max(began, self._seen.get((question_id, run, round, holder), began))
 
     def forget(self, question_id: str) -> None:
         """The question has ended."""
@@ -333,7 +333,7 @@ class Runner:
             silent = [
                 did
                 for did in waited
-                if now - max(began, self._pulses.last(run.question_id, run.run, number, did))
+                if now - self._pulses.last(run.question_id, run.run, number, did, began)
                 >= deadlines.silence_seconds
             ]
             # A refusal ends the question at once in a round; at the opening all are heard first.
