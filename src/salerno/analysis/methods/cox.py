@@ -157,9 +157,10 @@ def local(view: ir.Table, state: State) -> Aggregate:
         kept = view.filter(model.complete(view))
         return Aggregate(table.counts(kept), lambda rows: {"died": table.count_sums(rows)["died"]})
     expression = state.hazards.expression(view, model.complete(view), state.search.at)
+    at = state.search.at
     if model.by_holder:
-        return Aggregate(expression, state.hazards.own_score)
-    return Aggregate(expression, lambda rows: state.hazards.shared_parts(rows, state.cells, state.ticks))
+        return Aggregate(expression, lambda rows: state.hazards.own_score(rows, at))
+    return Aggregate(expression, lambda rows: state.hazards.shared_parts(rows, state.cells, state.ticks, at))
 
 
 def guard(sums: Sums, state: State, scope: Scope) -> Sums:

@@ -302,42 +302,38 @@ def _is_full(design: Design, levels: tuple[tuple[int, int], ...]) -> bool:
 def _local_fit(view: ir.Table, state: Fitting) -> Aggregate:
     model, design = state.model, state.design
     kept = view.filter(model.complete(view))
-    columns = {
-        **keys_of(kept, design.factors),
-        **model.rows(kept),
-        **design.part_columns(kept, model.scope),
-    }
-    rows = kept.select(**columns)
-    family = model.family
-    eta = design.predictor(rows, state.search.at)
+    given = model.rows(kept)
+    columns = {**keys_of(kept, design.factors), **design.part_columns(kept, model.scope)}
+    eta = design.predictor(columns, state.search.at)
     if model.offset is not None:
-        eta = eta + rows.o
+        eta = eta + given["o"]
     if state.shift:
         eta = eta + real(state.shift)
-    rows = families.with_mean(rows, family, eta)
-    residual = rows.y - rows.mu
-    variance = families.variance(rows, family)
-    log_likelihood = families.log_likelihood(rows, family)
-    if model.weights is not None:
-        residual, variance = residual * rows.w, variance * rows.w
-        log_likelihood = log_likelihood * rows.w
-    extra: dict[str, ir.Value] = {}
     if state.null_at is not None:
-        mean = 1.0 / (1.0 + (-(rows.o + real(state.null_at))).exp())
-        extra["null"] = mean
-    rows = rows.mutate(r=residual, v0=variance, ll=log_likelihood, **extra)
+        given["null"] = families.mean(given["o"] + real(state.null_at), "binomial")
+    rows = kept.select(**columns, **given, mu=families.mean(eta, model.family))
+    residual, weight = rows.y - rows.mu, families.variance(rows.mu, model.family)
+    if model.weights is not None:
+        residual, weight = residual * rows.w, rows.w if weight is None else weight * rows.w
     size = len(design.parts)
-    rows = rows.mutate(**{f"v{i}": rows.v0 * rows[f"p{i}"] for i in range(1, size)})
-    metrics: dict[str, ir.Value] = {"ll": rows.ll.sum(), "g0": rows.r.sum()}
+    parts = {i: rows[f"p{i}"] for i in range(1, size)}
+    rows = rows.mutate(
+        r=residual,
+        v0=real(1) if weight is None else weight,
+        **{f"v{i}": part if weight is None else weight * part for i, part in parts.items()},
+    )
+    metrics: dict[str, ir.Value] = {
+        "ll": _weighted_sum(families.log_likelihood(rows.y, rows.mu, model.family), rows, model),
+        "g0": rows.r.sum(),
+    }
     for i in range(1, size):
         metrics[f"g{i}"] = (rows.r * rows[f"p{i}"]).sum()
     for i, j in design.pairs():
-        metrics[f"h{i}_{j}"] = (rows[f"v{i}"] if j == 0 else rows[f"v{i}"] * rows[f"p{j}"]).sum()
+        metrics[f"h{i}_{j}"] = (rows[f"v{j}"] if i == 0 else rows[f"v{i}"] * rows[f"p{j}"]).sum()
     if state.null_at is not None:
-        w = rows.w if model.weights is not None else 1.0
-        metrics["null_ll"] = ((rows.y * rows.null.ln() + (1.0 - rows.y) * (1.0 - rows.null).ln()) * w).sum()
-        metrics["null_gradient"] = ((rows.y - rows.null) * w).sum()
-        metrics["null_information"] = (rows.null * (1.0 - rows.null) * w).sum()
+        metrics["null_ll"] = _weighted_sum(families.log_likelihood(rows.y, rows.null, "binomial"), rows, model)
+        metrics["null_gradient"] = _weighted_sum(rows.y - rows.null, rows, model)
+        metrics["null_information"] = _weighted_sum(rows.null * (1.0 - rows.null), rows, model)
     keys = [rows[f"key{i}"] for i in range(len(design.factors))]
     expression = rows.group_by(keys).aggregate(**metrics) if keys else rows.aggregate(**metrics)
     pairs = [f"h{i}_{j}" for i, j in design.pairs()]
@@ -345,8 +341,8 @@ def _local_fit(view: ir.Table, state: Fitting) -> Aggregate:
     def finish(table: pa.Table) -> Sums:
         codes = codes_of(table, design.factors)
         sums = {
-            "information": design.gram(codes, matrix(table, pairs)),
-            "gradient": design.total(codes, matrix(table, [f"g{i}" for i in range(size)])),
+            "information": design.gram(codes, design.scaled_pairs(matrix(table, pairs))),
+            "gradient": design.total(codes, design.scaled(matrix(table, [f"g{i}" for i in range(size)]))),
             "log_likelihood": np.array(doubles(table, "ll").sum()),
         }
         for name in metrics:
@@ -355,6 +351,11 @@ def _local_fit(view: ir.Table, state: Fitting) -> Aggregate:
         return sums
 
     return Aggregate(expression, finish)
+
+
+def _weighted_sum(value: ir.Value, rows: ir.Table, model: Model) -> ir.Value:
+    """Sum over rows, with the question's weights."""
+    return (value if model.weights is None else value * rows.w).sum()
 
 
 def _null_deviance(state: Fitting, sums: Sums) -> float:

@@ -9,7 +9,7 @@ equations well conditioned; `Design.restore` takes the coefficients back.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import product
 
@@ -25,6 +25,9 @@ from salerno.analysis.model import Scope
 from salerno.analysis.questions import Factor, variable
 
 Array = NDArray[np.float64]
+
+_FAR = 100.0
+"""Square of the mean beside the variance from which on a part is centred."""
 
 
 @dataclass(frozen=True)
@@ -78,8 +81,10 @@ class Design:
             variance = mean_square - mean * mean
             used = [column.levels for column in self.columns if column.part == part]
             can_centre = all(levels in plain or (not levels and self.constant) for levels in used)
-            spread = variance if can_centre and variance > 1e-12 * mean_square else mean_square
-            centres.append(mean if can_centre else 0.0)
+            # Centring costs a subtraction per row, and helps where values are large beside their spread.
+            centred = can_centre and mean * mean > _FAR * variance
+            spread = variance if centred and variance > 1e-12 * mean_square else mean_square
+            centres.append(mean if centred else 0.0)
             scales.append(float(np.sqrt(spread)) or 1.0)
         return replace(self, centres=tuple(centres), scales=tuple(scales))
 
@@ -123,7 +128,8 @@ class Design:
         index = self.pair_index()
         which = np.array([column.part for column in self.columns], dtype=np.int64)
         wide = sums[:, index[np.ix_(which, which)]]
-        return np.einsum("gj,gk,gjk->jk", indicators, indicators, wide)
+        result: Array = np.einsum("gj,gk,gjk->jk", indicators, indicators, wide)
+        return result
 
     def total(self, codes: NDArray[np.int64], sums: Array) -> Array:
         """Sums of the columns over groups from sums of the parts by group, shape (columns,)."""
@@ -145,21 +151,35 @@ class Design:
         return index
 
     def part_columns(self, view: ir.Table, scope: Scope) -> dict[str, ir.Value]:
-        """Each part but the constant as a centred and scaled column ``p1``, ``p2``, …."""
+        """Each part but the constant as a centred column ``p1``, ``p2``, …; sums of them are scaled later."""
         columns: dict[str, ir.Value] = {}
         for position, part in enumerate(self.parts[1:], start=1):
             value = part_value(view, part, scope)
-            if self.centres and self.centres[position]:
+            if self.centres[position]:
                 value = value - real(self.centres[position])
-            if self.scales and self.scales[position] != 1.0:
-                value = value * real(1.0 / self.scales[position])
             columns[f"p{position}"] = value
         return columns
 
-    def predictor(self, table: ir.Table, coefficients: Array) -> ir.Value:
-        """The linear predictor from columns ``p1``, … and ``key0``, … of a table."""
+    def scaled(self, sums: Array) -> Array:
+        """Sums of the parts, one column each, on the scale of the coefficients."""
+        result: Array = sums / np.array(self.scales)
+        return result
+
+    def scaled_pairs(self, sums: Array) -> Array:
+        """Sums of products of parts, one column per pair, on the scale of the coefficients."""
+        result: Array = sums / np.array([self.scales[a] * self.scales[b] for a, b in self.pairs()])
+        return result
+
+    def predictor(self, columns: Mapping[str, ir.Value], coefficients: Array) -> ir.Value:
+        """The linear predictor.
+
+        Args:
+            columns: `part_columns`, and the factors as ``key0``, ``key1``, ….
+            coefficients: Of the centred and scaled columns.
+        """
         by_part: dict[int, dict[tuple[int, ...], list[tuple[tuple[int, ...], float]]]] = {}
         for column, coefficient in zip(self.columns, coefficients.tolist(), strict=True):
+            coefficient /= self.scales[column.part]
             numbers = tuple(number for number, _ in column.levels)
             levels = tuple(level for _, level in column.levels)
             by_part.setdefault(column.part, {}).setdefault(numbers, []).append((levels, coefficient))
@@ -167,14 +187,14 @@ class Design:
         for part, tables in sorted(by_part.items()):
             weight: ir.Value | None = None
             for numbers, entries in tables.items():
-                looked_up = self._look_up(table, numbers, entries)
+                looked_up = self._look_up(columns, numbers, entries)
                 weight = looked_up if weight is None else weight + looked_up
             assert weight is not None
-            result = weight if part == 0 else result + table[f"p{part}"] * weight
+            result = weight if part == 0 else result + columns[f"p{part}"] * weight
         return result
 
     def _look_up(
-        self, table: ir.Table, numbers: tuple[int, ...], entries: list[tuple[tuple[int, ...], float]]
+        self, columns: Mapping[str, ir.Value], numbers: tuple[int, ...], entries: list[tuple[tuple[int, ...], float]]
     ) -> ir.Value:
         """The coefficient of a row's levels, zero for reference levels."""
         if not numbers:
@@ -183,7 +203,7 @@ class Design:
         for levels, coefficient in entries:
             condition = None
             for number, level in zip(numbers, levels, strict=True):
-                equal = table[f"key{number}"] == self.factors[number].values[level]
+                equal = columns[f"key{number}"] == self.factors[number].values[level]
                 condition = equal if condition is None else condition & equal
             branches.append((condition, real(coefficient)))
         return ibis.cases(*branches, else_=real(0))

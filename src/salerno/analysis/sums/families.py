@@ -1,4 +1,4 @@
-"""Families of generalised linear models with their canonical links, row by row and for totals."""
+"""Families of generalised linear models with their canonical links, row by row."""
 
 from __future__ import annotations
 
@@ -15,35 +15,32 @@ FAMILIES = {"gaussian": "identity", "binomial": "logit", "poisson": "log"}
 _STEEP = 30.0
 
 
-def with_mean(table: ir.Table, family: str, eta: ir.Value) -> ir.Table:
-    """The table with columns ``eta`` and ``mu``.
+def mean(eta: ir.Value, family: str) -> ir.Value:
+    """A row's mean from its linear predictor.
 
-    The linear predictor is bounded where the mean is 0 or 1 to the last digit, or beyond any count: so a
-    step that went too far gives finite sums, whose log-likelihood says that it did.
+    The predictor is bounded where the mean is 0 or 1 to the last digits, or beyond any count: so a step
+    that went too far gives finite sums, whose log-likelihood says that it did.
     """
     if family == "gaussian":
-        return table.mutate(eta=eta, mu=eta)
-    bounded = table.mutate(eta=ibis.greatest(ibis.least(eta, _STEEP), -_STEEP))
-    if family == "binomial":
-        return bounded.mutate(mu=1.0 / ((-bounded.eta).exp() + 1.0))
-    return bounded.mutate(mu=bounded.eta.exp())
+        return eta
+    bounded = ibis.greatest(ibis.least(eta, real(_STEEP)), real(-_STEEP))
+    return bounded.exp() if family == "poisson" else 1.0 / ((-bounded).exp() + 1.0)
 
 
-def variance(table: ir.Table, family: str) -> ir.Value:
-    """A row's weight in the information."""
-    if family == "binomial":
-        return table.mu * (1.0 - table.mu)
-    return table.mu if family == "poisson" else real(1)
+def variance(mu: ir.Value, family: str) -> ir.Value | None:
+    """A row's weight in the information; None where it is one."""
+    if family == "gaussian":
+        return None
+    return mu if family == "poisson" else mu * (1.0 - mu)
 
 
-def log_likelihood(table: ir.Table, family: str) -> ir.Value:
+def log_likelihood(y: ir.Value, mu: ir.Value, family: str) -> ir.Value:
     """A row's log-likelihood, up to what does not depend on the coefficients."""
     if family == "binomial":
-        # ln mu for y = 1; ln(1 - mu) = ln mu - eta for y = 0.
-        return table.mu.ln() + (table.y - 1.0) * table.eta
+        return ((1.0 - y) - mu).abs().ln()  # ln mu where y is 1, ln(1 - mu) where it is 0
     if family == "poisson":
-        return table.y * table.eta - table.mu
-    return (table.y - table.mu) * (table.y - table.mu) * -0.5
+        return y * mu.ln() - mu
+    return (y - mu) * (y - mu) * real(-0.5)
 
 
 def saturated(y: ir.Value, family: str) -> ir.Value:
@@ -59,7 +56,11 @@ def constant(y: ir.Value, family: str) -> ir.Value:
 
 
 def log_gamma(x: ir.Value) -> ir.Value:
-    """ln Γ(x) for x >= 1, to 1e-12, by Stirling's series at x + 8: engines share no function for it."""
+    """Logarithm of the gamma function for x >= 1, to 1e-12: engines share no function for it.
+
+    Source:
+        Stirling's series at x + 8, Abramowitz and Stegun 6.1.41.
+    """
     product = x
     for i in range(1, 8):
         product = product * (x + float(i))

@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from salerno.analysis.sums.columns import doubles, integers, is_event, matrix, real
+from salerno.analysis.sums.columns import integers, is_event, keys_of, matrix, real
 from salerno.analysis.sums.design import Design, codes_of
 from salerno.analysis.sums.risk_sets import RiskSums, Score, score_of
 from salerno.analysis.sums.survival import FollowUp
@@ -49,28 +49,30 @@ class Hazards:
         """
         kept = view.filter(complete)
         shared = self.follow.resolution > 0
+        columns = {
+            **keys_of(kept, self.design.factors),
+            **self.design.part_columns(kept, self.scope),
+        }
+        eta = self.design.predictor(columns, coefficients)
         rows = kept.select(
             time=self.follow.tick(kept) if shared else kept[self.follow.time.name],
             died=is_event(kept, self.follow.event),
             **{f"stratum{i}": kept[f.column] for i, f in enumerate(self.strata)},
-            **{f"key{i}": kept[f.column] for i, f in enumerate(self.design.factors)},
-            **self.design.part_columns(kept, self.scope),
+            **columns,
+            v0=ibis.greatest(ibis.least(eta, real(_STEEP)), real(-_STEEP)).exp(),
         )
-        eta = self.design.predictor(rows, coefficients)
-        rows = rows.mutate(eta=ibis.greatest(ibis.least(eta, _STEEP), -_STEEP))
-        rows = rows.mutate(v0=rows.eta.exp())
         parts = range(1, len(self.design.parts))
         rows = rows.mutate(**{f"v{i}": rows.v0 * rows[f"p{i}"] for i in parts})
-        metrics: dict[str, ir.Value] = {"n": rows.count(), "eta": (rows.eta + real(0)).sum()}
+        metrics: dict[str, ir.Value] = {"n": rows.count()}
         for i in parts:
             metrics[f"x{i}"] = rows[f"p{i}"].sum()
         for i, j in self.design.pairs():
-            metrics[f"h{i}_{j}"] = (rows[f"v{i}"] if j == 0 else rows[f"v{i}"] * rows[f"p{j}"]).sum()
+            metrics[f"h{i}_{j}"] = (rows[f"v{j}"] if i == 0 else rows[f"v{i}"] * rows[f"p{j}"]).sum()
         strata = [f"stratum{i}" for i in range(len(self.strata))]
         keys = [f"key{i}" for i in range(len(self.design.factors))]
         return rows.group_by([*strata, "time", "died", *keys]).aggregate(**metrics)
 
-    def own_score(self, table: pa.Table) -> Sums:
+    def own_score(self, table: pa.Table, coefficients: Array) -> Sums:
         """The holder's own log partial likelihood, gradient and information."""
         rows = _Rows(self, table)
         total = Score.empty(self.size)
@@ -78,14 +80,22 @@ class Hazards:
         strata = rows.strata[order]
         for stratum in np.unique(strata):
             total = total.plus(self._stratum_score(rows, order[strata == stratum]))
-        return self._sums(rows, total)
+        return self._sums(rows, total, coefficients)
 
-    def shared_parts(self, table: pa.Table, cells: NDArray[np.int64], ticks: NDArray[np.int64]) -> Sums:
+    def shared_parts(
+        self,
+        table: pa.Table,
+        cells: NDArray[np.int64],
+        ticks: NDArray[np.int64],
+        coefficients: Array,
+    ) -> Sums:
         """The holder's part of shared risk sets.
 
         Args:
+            table: The aggregated rows.
             cells: Stratum of each pooled event time, increasing.
             ticks: Tick of each, increasing within a stratum.
+            coefficients: Those that the rows were aggregated at.
 
         Returns:
             Sums over those who leave between one event time and the next, and over those who die at one.
@@ -103,7 +113,7 @@ class Hazards:
             _add_at(leaving, place[part], sums)
             died = rows.died[part]
             _add_at(dying, place[part][died], sums[died])
-        result = self._sums(rows, Score.empty(self.size))
+        result = self._sums(rows, Score.empty(self.size), coefficients)
         return {
             "eta": result["log_likelihood"],
             "gradient": result["gradient"],
@@ -140,12 +150,12 @@ class Hazards:
             first = last
         return total
 
-    def _sums(self, rows: _Rows, score: Score) -> Sums:
+    def _sums(self, rows: _Rows, score: Score, coefficients: Array) -> Sums:
         """A score with what the events themselves add."""
         died = rows.died
         events = self.design.total(rows.codes[died], rows.sums_x[died])
         return {
-            "log_likelihood": np.array(score.log_likelihood + float(rows.eta[died].sum())),
+            "log_likelihood": np.array(score.log_likelihood + float(events @ coefficients)),
             "gradient": score.gradient + events,
             "information": score.information,
         }
@@ -162,12 +172,10 @@ class _Rows:
         self.times = np.asarray(table["time"].to_numpy(zero_copy_only=False))
         self.died = np.array(table["died"].to_pylist(), dtype=bool).reshape(table.num_rows)
         self.n = integers(table, "n")
-        self.eta = doubles(table, "eta")
         size = len(design.parts)
-        self.sums_x = np.column_stack(
-            [self.n.astype(np.float64), matrix(table, [f"x{i}" for i in range(1, size)])]
-        )
-        self.products = matrix(table, [f"h{i}_{j}" for i, j in design.pairs()])
+        sums = [self.n.astype(np.float64), matrix(table, [f"x{i}" for i in range(1, size)])]
+        self.sums_x = design.scaled(np.column_stack(sums))
+        self.products = design.scaled_pairs(matrix(table, [f"h{i}_{j}" for i, j in design.pairs()]))
         which = np.array([column.part for column in design.columns], dtype=np.int64)
         index = design.pair_index()
         self.upper = np.triu_indices(len(which))
