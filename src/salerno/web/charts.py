@@ -6,7 +6,7 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from salerno.web.tables import exp, matrix_of, min_cell_of, ratio_words, value_text
+from salerno.web.tables import confidence_percent, exp, matrix_of, min_cell_of, ratio_words, value_text
 
 Chart = dict[str, Any]
 
@@ -68,7 +68,7 @@ Result = Mapping[str, Any]
 Maker = Callable[[Result, Result, Mapping[str, Any]], Chart | None]
 
 
-def _kaplan_meier(result: Result, question: Result, _answer: Mapping[str, Any]) -> Chart | None:
+def _kaplan_meier(result: Result, question: Result, answer: Mapping[str, Any]) -> Chart | None:
     rows = []
     names = []
     for stratum in result.get("strata", []):
@@ -115,12 +115,12 @@ def _kaplan_meier(result: Result, question: Result, _answer: Mapping[str, Any]) 
     }  # fmt: skip
     return {
         "title": {"text": f"Share of persons without the event ({question.get('event', 'event')}) over time",
-                  "subtitle": "Kaplan-Meier estimate with 95 % confidence band"},
+                  "subtitle": f"Kaplan-Meier estimate with {confidence_percent(answer)} % confidence band"},
         "height": 360, "data": {"values": rows}, "layer": [line, band],
     }  # fmt: skip
 
 
-def _forest(result: Result, question: Result, _answer: Mapping[str, Any]) -> Chart | None:
+def _forest(result: Result, question: Result, answer: Mapping[str, Any]) -> Chart | None:
     ratio = ratio_words(question)
     rows: list[dict[str, Any]] = []
     for term in result.get("terms", []):
@@ -132,7 +132,7 @@ def _forest(result: Result, question: Result, _answer: Mapping[str, Any]) -> Cha
             rows.append({"Term": str(term["term"]), "value": shown[0], "low": shown[1], "high": shown[2]})
     if not rows:
         return None
-    neutral = 1 if ratio else 0
+    neutral, percent = 1 if ratio else 0, confidence_percent(answer)
     title = f"{ratio} (logarithmic scale)" if ratio else "Change of the outcome per unit"
     # One factor of four decades of difference between terms would squeeze the others to points.
     scale: Chart = {"type": "log", "nice": False} if ratio else {"zero": True}
@@ -143,7 +143,7 @@ def _forest(result: Result, question: Result, _answer: Mapping[str, Any]) -> Cha
     x: Chart = {"field": "value", "type": "quantitative", "title": title, "scale": scale}
     y: Chart = {"field": "Term", "type": "nominal", "sort": None, "title": None, "axis": {"grid": True}}
     return {
-        "title": {"text": f"{ratio or 'Coefficient'} by term, with 95 % confidence interval",
+        "title": {"text": f"{ratio or 'Coefficient'} by term, with {percent} % confidence interval",
                   "subtitle": str(question.get("formula", ""))},
         "height": {"step": 38}, "data": {"values": rows},
         "layer": [
@@ -290,14 +290,9 @@ def _label(record: Mapping[str, Any]) -> str:
 
 
 def _means(result: Result, question: Result, _answer: Mapping[str, Any]) -> Chart | None:
-    groups = [
-        g
-        for value in result.values()
-        if isinstance(value, list)
-        for g in value
-        if isinstance(g, Mapping) and None not in (g.get("mean", None), g.get("sd", None))
-    ]
-    if len(groups) < 2 or len({str(g.get("variable", "")) for g in groups}) > 1:
+    listed = result.get("groups") or []
+    groups = [g for g in listed if g.get("mean") is not None and g.get("sd") is not None]
+    if len(groups) < 2:
         return None
     values = [
         {"level": _label(g), "mean": g["mean"], "low": g["mean"] - g["sd"], "high": g["mean"] + g["sd"]}
@@ -318,6 +313,27 @@ def _means(result: Result, question: Result, _answer: Mapping[str, Any]) -> Char
             {"mark": {"type": "point", "filled": True, "size": 130, "opacity": 1, "color": PALETTE[0]},
              "encoding": {"y": y, "x": {**x, "field": "mean"}}},
         ],
+    }  # fmt: skip
+
+
+def _components(result: Result, _question: Result, _answer: Mapping[str, Any]) -> Chart | None:
+    shares = result.get("explained") or []
+    if not shares:
+        return None
+    y: Chart = {
+        "field": "share",
+        "type": "quantitative",
+        "title": "Share of variance",
+        "axis": {"format": "%"},
+    }
+    return {
+        "title": {"text": "Share of variance by principal component"},
+        "height": 240, "data": {"values": [{"component": i + 1, "share": s} for i, s in enumerate(shares)]},
+        "mark": {"type": "bar", "color": PALETTE[0], "width": {"band": 0.7}},
+        "encoding": {
+            "x": {"field": "component", "type": "ordinal", "title": "Component", "axis": {"labelAngle": 0}},
+            "y": y,
+        },
     }  # fmt: skip
 
 
@@ -350,4 +366,5 @@ MAKERS: dict[str, Maker] = {
     "quantiles": _quantiles,
     "describe": _means,
     "t_test": _means,
+    "pca": _components,
 }

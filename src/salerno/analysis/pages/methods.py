@@ -97,6 +97,10 @@ FORMS: tuple[MethodForm, ...] = (
         fields=(MethodField(name="variables", label="Columns", kind="columns", hint=_LIST),),
     ),
     MethodForm(
+        name="pca", label="Principal components", text="What several numeric columns have in common.",
+        fields=(MethodField(name="variables", label="Columns", kind="columns", hint=_LIST),),
+    ),
+    MethodForm(
         name="kaplan_meier", label="Survival curves", text="Kaplan-Meier curves with their confidence bands.",
         fields=(
             _TIME, _EVENT,

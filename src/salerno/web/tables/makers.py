@@ -1,0 +1,239 @@
+"""The tables of each method's answer; each maker takes from the result what it shows."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from itertools import pairwise
+from typing import Any
+
+from salerno.web.tables.plain import records_table
+from salerno.web.tables.texts import (
+    COUNT_NAMES,
+    Table,
+    Teller,
+    exp,
+    make_table,
+    number_text,
+    range_text,
+    ratio_words,
+    value_text,
+)
+
+Maker = Callable[[dict[str, Any], Teller], list[Table]]
+
+
+def no_tables(_result: dict[str, Any], _teller: Teller) -> list[Table]:
+    """The maker of methods without tables of their own."""
+    return []
+
+
+def _regression(result: dict[str, Any], teller: Teller) -> list[Table]:
+    terms = result.pop("terms", [])
+    ratio = ratio_words(teller.question)
+    columns = ["Term", "Estimate", "Standard error", teller.interval, "Statistic", "p-value"]
+    if ratio:
+        columns[1:1] = [ratio, f"{teller.interval} of the {ratio.lower()}"]
+    rows = []
+    for term in terms:
+        low, high = term.get("conf_low"), term.get("conf_high")
+        row = [
+            str(term["term"]),
+            teller.text("estimate", term.get("estimate")),
+            teller.text("std_error", term.get("std_error")),
+            range_text(low, high),
+            teller.text("statistic", term.get("statistic")),
+            teller.text("p_value", term.get("p_value")),
+        ]
+        if ratio:
+            row[1:1] = [teller.text("ratio", exp(term.get("estimate"))), range_text(exp(low), exp(high))]
+        rows.append(row)
+    title = "Cox regression" if teller.method == "cox" else "Regression"
+    tables = [make_table(f"{title}: {teller.question.get('formula', 'terms')}", columns, rows)]
+    tests = [
+        {"test": teller.word(name), **result.pop(name)}
+        for name in ("likelihood_ratio", "wald", "score")
+        if isinstance(result.get(name), Mapping)
+    ]
+    return [*tables, records_table("Tests of the whole model", tests, teller)] if tests else tables
+
+
+def _survival(result: dict[str, Any], teller: Teller) -> list[Table]:
+    strata = result.pop("strata", [])
+    result.pop("grid", None)  # the times of the curves, which their tables show
+    tables = []
+    summary = []
+    for stratum in strata:
+        name = str(stratum.get("stratum", "") or "all")
+        lists = {k: v for k, v in stratum.items() if isinstance(v, list)}
+        single = {k: v for k, v in stratum.items() if not isinstance(v, (list, dict)) and k != "stratum"}
+        summary.append({"stratum": name, **single})
+        names = [n for n in ("time", "at_risk", "events", "survival", "std_error") if n in lists]
+        rows = []
+        for i in range(len(lists.get("time", []))):
+            row = [teller.text(n, lists[n][i]) for n in names]
+            if "conf_low" in lists:
+                row.append(range_text(lists["conf_low"][i], lists["conf_high"][i]))
+            rows.append(row)
+        heads = [teller.word(n) for n in names] + ([teller.interval] if "conf_low" in lists else [])
+        hidden = [v for n in names if n in COUNT_NAMES for v in lists[n]]
+        tables.append(make_table(f"Survival: {name}", heads, rows, teller.note(hidden)))
+    if any(len(row) > 1 for row in summary):
+        tables.insert(0, records_table("Survival by group", summary, teller))
+    return tables
+
+
+def _crosstab(result: dict[str, Any], teller: Teller) -> list[Table]:
+    if not isinstance(result.get("counts"), list):
+        return []
+    rows, columns, counts = result.pop("rows"), result.pop("columns"), result.pop("counts")
+    row_totals, column_totals = result.pop("row_totals", None), result.pop("column_totals", None)
+    total = result.pop("n", "")
+    result.pop("row_variable", None), result.pop("column_variable", None)
+    row_name, column_name = teller.question.get("rows", "Rows"), teller.question.get("columns", "Columns")
+    heads = [f"{row_name} by {column_name}", *(value_text(c) for c in columns)]
+    body = [
+        [value_text(r), *(teller.text("counts", v) for v in line)]
+        for r, line in zip(rows, counts, strict=True)
+    ]
+    hidden: list[Any] = [v for line in counts for v in line]
+    if row_totals is not None:
+        heads.append("All")
+        hidden += row_totals
+        for line, value in zip(body, row_totals, strict=True):
+            line.append(teller.text("counts", value))
+    if column_totals is not None:
+        hidden += column_totals
+        last = [] if row_totals is None else [teller.text("counts", total)]
+        body.append(["All", *(teller.text("counts", v) for v in column_totals), *last])
+    return [make_table(f"Persons by {row_name} and {column_name}", heads, body, teller.note(hidden))]
+
+
+def _histogram(result: dict[str, Any], teller: Teller) -> list[Table]:
+    edges, counts = result.get("edges"), result.get("counts")
+    if not isinstance(edges, list) or not isinstance(counts, list) or len(edges) != len(counts) + 1:
+        return []
+    result.pop("edges"), result.pop("counts")
+    variable = teller.question.get("variable", "value")
+    names = [range_text(low, high) for low, high in pairwise(edges)]
+    if not isinstance(teller.question.get("bins"), list) and len(names) > 1:
+        # The outermost values are kept to the holders: the first and the last bin are open.
+        names[0], names[-1] = f"below {number_text(edges[1])}", f"{number_text(edges[-2])} or more"
+    rows = [[name, teller.text("counts", count)] for name, count in zip(names, counts, strict=True)]
+    return [make_table(f"Histogram of {variable}", [str(variable), "Persons"], rows, teller.note(counts))]
+
+
+def _correlation(result: dict[str, Any], teller: Teller) -> list[Table]:
+    found = matrix_of(result)
+    if found is None:
+        return []
+    key, names, matrix = found
+    result.pop(key), result.pop("variables", None)
+    tables = [_matrix("Correlation", names, matrix, teller)]
+    tables += _by_variable(result, names, teller)
+    covariance = result.pop("covariance", None)
+    if covariance is not None:
+        tables.append(_matrix("Covariance", names, covariance, teller))
+    return tables
+
+
+def _matrix(title: str, names: list[str], matrix: list[list[float | None]], teller: Teller) -> Table:
+    rows = [[str(n), *(teller.text("r", v) for v in line)] for n, line in zip(names, matrix, strict=True)]
+    return make_table(title, ["Variable", *map(str, names)], rows)
+
+
+def _by_variable(result: dict[str, Any], names: list[str], teller: Teller) -> list[Table]:
+    columns = {name: result.pop(name) for name in ("means", "sds") if isinstance(result.get(name), list)}
+    if not columns:
+        return []
+    records = [{"variable": n, **{k: v[i] for k, v in columns.items()}} for i, n in enumerate(names)]
+    return [records_table("Variables", records, teller)]
+
+
+def _components(result: dict[str, Any], teller: Teller) -> list[Table]:
+    names, loadings = result.pop("variables", []), result.pop("loadings", [])
+    values, explained = result.pop("eigenvalues", []), result.pop("explained", [])
+    records = [
+        {"component": str(i + 1), "eigenvalue": value, "explained": share}
+        for i, (value, share) in enumerate(zip(values, explained, strict=True))
+    ]
+    rows = [[str(n), *(teller.text("r", v) for v in line)] for n, line in zip(names, loadings, strict=True)]
+    heads = ["Variable", *(f"Component {i + 1}" for i in range(len(values)))]
+    return [
+        records_table("Principal components", records, teller),
+        make_table("Loadings", heads, rows),
+        *_by_variable(result, names, teller),
+    ]
+
+
+def _quantiles(result: dict[str, Any], teller: Teller) -> list[Table]:
+    probabilities, values = result.pop("probabilities", []), result.pop("values", [])
+    variable = result.pop("variable", teller.question.get("variable", "value"))
+    rows = [[number_text(p), teller.text("value", v)] for p, v in zip(probabilities, values, strict=True)]
+    return [make_table(f"Quantiles of {variable}", ["Probability", str(variable)], rows)]
+
+
+def _describe(result: dict[str, Any], teller: Teller) -> list[Table]:
+    listed = result.pop("variables", None)
+    entries = listed if isinstance(listed, list) else [dict(result)]
+    if not all(isinstance(entry, Mapping) and "variable" in entry for entry in entries):
+        return []
+    if listed is None:
+        result.clear()
+    records: list[dict[str, Any]] = []
+    for entry in entries:
+        by = entry.get("by", [])
+        for group in entry.get("groups", [entry]):
+            levels = dict(zip(by, map(value_text, group.get("levels", [])), strict=False))
+            figures = {k: v for k, v in group.items() if k not in ("levels", "variable", "by", "groups")}
+            records.append({"variable": entry["variable"], **levels, **figures})
+    named = ", ".join(dict.fromkeys(str(r["variable"]) for r in records))
+    return [records_table(f"Description of {named}", records, teller)]
+
+
+def _log_rank(result: dict[str, Any], teller: Teller) -> list[Table]:
+    strata = result.pop("strata", [])
+    return [records_table("Events observed, and expected if survival were equal", strata, teller)]
+
+
+def _t_test(result: dict[str, Any], teller: Teller) -> list[Table]:
+    groups = result.pop("groups", [])
+    return [records_table(f"Mean of {teller.question.get('variable', 'the variable')}", groups, teller)]
+
+
+def matrix_of(result: Mapping[str, Any]) -> tuple[str, list[str], list[list[float | None]]] | None:
+    """Member name, variables and square matrix of a correlation's result; None when there is none."""
+    names = result.get("variables")
+    for key in ("correlation", "matrix", "correlations", "r"):
+        matrix = result.get(key)
+        if isinstance(names, list) and isinstance(matrix, list) and len(matrix) == len(names):
+            return key, names, matrix
+    return None
+
+
+def _groups(result: dict[str, Any], teller: Teller) -> list[Table]:
+    """Counts by the levels of factors, a column for each factor."""
+    groups, by = result.get("groups"), result.get("by")
+    if not isinstance(groups, list) or not isinstance(by, list) or not by:
+        return []
+    result.pop("groups"), result.pop("by")
+    records = []
+    for group in groups:
+        levels = dict(zip(by, map(value_text, group["levels"]), strict=True))
+        records.append({**levels, **{k: v for k, v in group.items() if k != "levels"}})
+    return [records_table(f"Persons by {' and '.join(by)}", records, teller)]
+
+
+MAKERS: dict[str, Maker] = {
+    "count": _groups,
+    "describe": _describe,
+    "log_rank": _log_rank,
+    "pca": _components,
+    "quantiles": _quantiles,
+    "t_test": _t_test,
+    "cox": _regression,
+    "glm": _regression,
+    "kaplan_meier": _survival,
+    "crosstab": _crosstab,
+    "histogram": _histogram,
+    "correlation": _correlation,
+}
