@@ -72,9 +72,10 @@ def add(
     from salerno.kernel.errors import Invalid, near
     from salerno.nodes.assemble import open_node
 
+    known = [each.value for each in PersonRole]
     for one in role:
-        if one not in list(PersonRole):
-            raise Invalid("unknown-role", f"There is no role {one!r}", remedy=near(one, PersonRole))
+        if one not in known:
+            raise Invalid("unknown-role", f"There is no role {one!r}", remedy=near(one, known))
     roles = tuple(PersonRole(one) for one in role)
     password = ask_password(password_stdin, twice=True)
     with open_node(folder) as node, node.accounts() as accounts:

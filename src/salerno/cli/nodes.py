@@ -42,7 +42,7 @@ def init(
 
     settings = init_node(
         folder,
-        role=role,
+        role=_role(role),
         name=name,
         country=country,
         url=url,
@@ -124,8 +124,9 @@ def _role(name: str) -> ParticipantRole:
     from salerno.identity.model import ParticipantRole
     from salerno.kernel.errors import Invalid, near
 
-    if name not in list(ParticipantRole):
-        raise Invalid("unknown-role", f"There is no role {name!r}", remedy=near(name, ParticipantRole))
+    known = [each.value for each in ParticipantRole]
+    if name not in known:
+        raise Invalid("unknown-role", f"There is no role {name!r}", remedy=near(name, known))
     return ParticipantRole(name)
 
 

@@ -1,0 +1,157 @@
+"""Commands on a node's folder: an operator's and a steward's."""
+
+from __future__ import annotations
+
+import csv
+import json
+import sqlite3
+import stat
+from pathlib import Path
+
+import pytest
+
+from tests.unit.cli.conftest import Salerno
+
+BODY = ["--role", "access-body", "--name", "French access body", "--country", "FR"]
+
+
+@pytest.fixture
+def body(salerno: Salerno, tmp_path: Path) -> Path:
+    run = salerno("node", "init", tmp_path / "body", *BODY, "--url", "http://127.0.0.1:7202")
+    assert run.code == 0, run.err
+    return tmp_path / "body"
+
+
+@pytest.fixture
+def holder(salerno: Salerno, tmp_path: Path, body: Path) -> Path:
+    folder = tmp_path / "holder"
+    did = salerno("node", "show", body, "--json").json["did"]
+    words = ["--role", "holder", "--name", "Lyon", "--country", "FR", "--url", "http://127.0.0.1:7203"]
+    assert salerno("node", "init", folder, *words, "--access-body", did).code == 0
+    admitted = salerno("node", "admit", folder, "--did", did, *BODY, "--url", "http://127.0.0.1:7202")
+    assert admitted.code == 0, admitted.err
+    return folder
+
+
+def test_a_node_is_made_once(salerno: Salerno, body: Path) -> None:
+    assert stat.S_IMODE((body / "keys").stat().st_mode) == 0o700
+    again = salerno("node", "init", body, *BODY, "--url", "http://127.0.0.1:7202")
+    assert (again.code, again.err.split(":")[0]) == (5, "node-exists")
+
+
+def test_settings_are_checked(salerno: Salerno, tmp_path: Path) -> None:
+    url = ["--url", "http://127.0.0.1:7202"]
+    wrong = salerno("node", "init", tmp_path / "x", "--role", "hup", "--name", "x", "--country", "EU", *url)
+    assert wrong.code == 2
+    assert "Did you mean 'hub'" in wrong.err
+    assert not (tmp_path / "x").exists()
+    open_url = salerno("node", "init", tmp_path / "x", *BODY, "--url", "http://hub.example")
+    assert (open_url.code, open_url.err.split(":")[0]) == (2, "settings-url")
+
+
+def test_a_folder_without_a_node(salerno: Salerno, tmp_path: Path) -> None:
+    for words in (["node", "show"], ["audit", "verify"], ["account", "list"], ["holding", "list"]):
+        run = salerno(*words, tmp_path)
+        assert (run.code, run.err.split(":")[0]) == (4, "no-node")
+
+
+def test_participants_are_shown(salerno: Salerno, holder: Path) -> None:
+    shown = salerno("node", "show", holder, "--json").json
+    assert shown["role"] == "holder"
+    assert [p["name"] for p in shown["participants"]] == ["French access body"]
+    text = salerno("node", "show", holder).out
+    assert "French access body" in text
+    assert "did:web:127.0.0.1%3A7202" in text
+
+
+def test_a_database_password_is_not_shown(
+    salerno: Salerno, body: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from salerno.cli.nodes import _without_password
+
+    assert "secret" not in _without_password("postgresql://user:secret@db.example/node")
+
+
+def test_accounts(salerno: Salerno, body: Path) -> None:
+    add = ["account", "add", body, "--login", "odile", "--name", "Odile", "--password-stdin"]
+    made = salerno(*add, "--role", "officer", "--role", "operator", "--json", stdin="correct horse battery\n")
+    assert made.code == 0, made.err
+    assert made.json["roles"] == ["officer", "operator"]
+    assert salerno(*add, "--role", "officer", stdin="correct horse battery\n").code == 5
+    wrong = salerno(*add, "--role", "offcer", stdin="x\n")
+    assert (wrong.code, "Did you mean 'officer'" in wrong.err) == (2, True)
+    assert salerno(*add[:-1], "--role", "officer").code == 2
+    assert salerno(*add, "--role", "officer", stdin="\n").code == 2
+    (account,) = salerno("account", "list", body, "--json").json
+    assert account["login"] == "odile"
+    assert "correct horse" not in salerno("account", "list", body).out
+    assert "correct horse" not in salerno("audit", "show", body, "--json").out
+
+
+def test_data_are_connected_and_described(salerno: Salerno, holder: Path, tmp_path: Path) -> None:
+    data = tmp_path / "patients.csv"
+    with data.open("w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(["age", "sex"])
+        writer.writerows([20 + i % 60, "FM"[i % 2]] for i in range(200))
+    words = ["holding", "connect", holder, "--id", "gi", "--title", "Register", "--kind", "tables"]
+    assert salerno(*words, "--source", tmp_path / "nowhere.csv").code in (2, 4)
+    assert salerno("holding", "list", holder, "--json").json == []
+    connected = salerno(*words, "--source", data, "--json")
+    assert connected.code == 0, connected.err
+    assert connected.json["dataset"].startswith("http://127.0.0.1:7203/")
+    assert salerno(*words, "--source", data).code == 5
+    assert "Register" in salerno("holding", "list", holder).out
+    described = salerno(
+        "holding", "describe", holder, "gi", "--category", "PHDR", "--keyword", "age", "--json"
+    )
+    assert described.code == 0, described.err
+    assert described.json["n_persons"] == 200
+    assert described.json["categories"] == ["PHDR"]
+    text = salerno("holding", "describe", holder, "gi", "--no-publish")
+    assert (text.code, "200" in text.out) == (0, True)
+    assert salerno("holding", "describe", holder, "gj").code == 4
+    assert "Known are" in salerno("holding", "describe", holder, "gi", "--category", "?").err
+    kind = salerno(*words[:-1], "omap", "--source", data)
+    assert (kind.code, "Did you mean 'omop'" in kind.err) == (2, True)
+
+
+def test_a_receipt_is_proof_elsewhere(salerno: Salerno, holder: Path, tmp_path: Path) -> None:
+    receipt, key, other = tmp_path / "r.json", tmp_path / "k.json", tmp_path / "o.json"
+    receipt.write_text(salerno("audit", "receipt", holder, 0).out)
+    key.write_text(salerno("audit", "key", holder).out)
+    other.write_text(salerno("audit", "key", tmp_path / "body").out)
+    good = salerno("audit", "check-receipt", receipt, "--key", key)
+    assert good.code == 0, good.err
+    assert "participant-admitted" in good.out
+    assert salerno("audit", "check-receipt", receipt, "--key", key, "--json").json["valid"] is True
+    assert salerno("audit", "check-receipt", receipt, "--key", other).code == 3
+    forged = json.loads(receipt.read_text())
+    forged["entry"] = forged["entry"].replace("French", "German").replace("7202", "7204")
+    receipt.write_text(json.dumps(forged))
+    assert salerno("audit", "check-receipt", receipt, "--key", key).err.startswith("receipt-forged")
+    assert salerno("audit", "check-receipt", tmp_path / "none.json", "--key", key).code == 4
+    receipt.write_text("{")
+    assert salerno("audit", "check-receipt", receipt, "--key", key).code == 2
+    assert salerno("audit", "receipt", holder, 99).code == 4
+
+
+def test_a_changed_log_is_noticed(salerno: Salerno, holder: Path, tmp_path: Path) -> None:
+    kept = tmp_path / "checkpoint"
+    kept.write_text(salerno("audit", "checkpoint", holder).out)
+    whole = salerno("audit", "verify", holder, "--checkpoint", kept)
+    assert (whole.code, "Nothing was changed." in whole.out) == (0, True), whole.err
+    assert salerno("audit", "verify", holder, "--json").json["ok"] is True
+    with sqlite3.connect(holder / "node.db") as connection:
+        (table,) = connection.execute(
+            "select name from sqlite_master where name like 'audit_%entr%' and type = 'table'"
+        ).fetchone()
+        for (trigger,) in connection.execute(
+            "select name from sqlite_master where type = 'trigger'"
+        ).fetchall():
+            connection.execute(f"drop trigger {trigger}")
+        connection.execute(f"update {table} set text = replace(text, 'French', 'German')")
+        connection.execute(f"update {table} set text = replace(text, 'admitted', 'expelled')")
+    broken = salerno("audit", "verify", holder)
+    assert (broken.code, broken.err.split(":")[0]) == (5, "log-changed")
+    assert "First break at entry 0." in broken.out

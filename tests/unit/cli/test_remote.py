@@ -1,0 +1,199 @@
+"""Commands that speak to nodes, against real ones: the whole story by command line."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.unit.cli.conftest import Run, Salerno
+from tests.unit.client.space import BODY, HUB, PASSWORD, Space
+
+
+@pytest.fixture(scope="module")
+def space(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Space]:
+    with Space(tmp_path_factory.mktemp("space")).running() as running:
+        yield running
+
+
+@pytest.fixture
+def at(space: Space, salerno: Salerno, monkeypatch: pytest.MonkeyPatch) -> Salerno:
+    """Runs a command at the node where the person has an account, logged in."""
+    monkeypatch.setattr("salerno.adapters.http.httpx.Client", lambda **_: space.wire)
+
+    def run(login: str, *words: object, stdin: str = "") -> Run:
+        url = BODY if login in ("odile", "claire") else HUB
+        if login:
+            entered = salerno(
+                "log-in", "--at", url, "--login", login, "--password-stdin", stdin=f"{PASSWORD}\n"
+            )
+            assert entered.code == 0, entered.err
+        return salerno(*words, "--at", url, stdin=stdin)
+
+    return run
+
+
+def until(at: Salerno, wanted: str, login: str, *words: object) -> Run:
+    """Run a command again until its output has a text."""
+    end = time.monotonic() + 40
+    while True:
+        run = at(login, *words)
+        if wanted in run.out:
+            return run
+        assert time.monotonic() < end, run
+        time.sleep(0.2)
+
+
+def application(at: Salerno, folder: Path) -> Path:
+    until(at, "Bleeding register", "olga", "catalogue", "search", "bleeding")
+    (iri,) = (d["iri"] for d in at("marie", "catalogue", "search", "bleeding", "--json").json)
+    filled: dict[str, Any] = at("marie", "apply", "template", "--dataset", iri).json
+    account = at("marie", "me", "--json").json
+    filled |= {
+        "title": "Bleeding",
+        "applicant": "Institute",
+        "contact_email": "marie@example.org",
+        "persons": [{"id": account["id"], "name": account["name"], "principal_investigator": True}],
+        "intended_use": "Compare.",
+        "expected_benefit": "Safer treatment.",
+        "lay_summary": "Who bleeds?",
+        "safeguards": "Only sums leave.",
+    }
+    path = folder / "application.json"
+    path.write_text(json.dumps(filled))
+    return path
+
+
+def test_log_in_is_kept_and_ended(at: Salerno, own_config: Path) -> None:
+    assert "Marie Curie" in at("marie", "me").out
+    kept = own_config / "sessions.json"
+    assert HUB in kept.read_text()
+    assert at("", "log-out").code == 0
+    after = at("", "me")
+    assert after.code == 3
+    assert "salerno log-in --at" in after.err
+    assert at("", "log-out").code == 0
+
+
+def test_a_wrong_password(at: Salerno, salerno: Salerno) -> None:
+    run = salerno("log-in", "--at", HUB, "--login", "marie", "--password-stdin", stdin="nothers\n")
+    assert run.code == 3
+    assert "nothers" not in run.err + run.out
+
+
+def test_the_catalogue(at: Salerno) -> None:
+    assert at("olga", "catalogue", "harvest").code == 0
+    assert isinstance(at("olga", "catalogue", "harvest", "--json").json, list | dict)
+    found = until(at, "Bleeding register", "", "catalogue", "search", "bleeding")
+    assert "Hospital Lyon" in found.out
+    (hit,) = at("", "catalogue", "search", "bleeding", "--json").json
+    shown = at("", "catalogue", "show", hit["iri"])
+    assert "age" in shown.out
+    assert at("", "catalogue", "show", hit["iri"], "--json").json["iri"] == hit["iri"]
+    assert at("", "catalogue", "show", "https://nowhere.example/x").code == 4
+    nothing = at("", "catalogue", "search", "zebrafish")
+    assert (nothing.out, nothing.err) == ("", "Nothing found.\n")
+
+
+def test_from_application_to_answer(at: Salerno, tmp_path: Path) -> None:
+    filed = at("marie", "apply", "file", application(at, tmp_path))
+    assert filed.code == 0, filed.err
+    case = filed.out.strip()
+    until(at, case, "odile", "case", "list")
+    assert at("odile", "case", "show", case, "--json").json["id"] == case
+    whole = at("odile", "case", "show", case)
+    assert "Compare." in whole.out
+    assert "columns asked for" in whole.out
+    assert at("odile", "case", "take-up", case).code == 0
+    assert "Give --assessment FILE" in at("odile", "case", "grant", case).err
+    granted = at("odile", "case", "grant", case, "--all-met", "--months", 6, "--conditions", "Tell us.")
+    assert granted.code == 0, granted.err
+    decided = at("marie", "apply", "wait", case)
+    assert "granted" in decided.out
+    assert at("marie", "apply", "show", case, "--json").json["state"] == "granted"
+    assert case in at("marie", "apply", "list").out
+
+    (permit,) = [
+        p for p in at("marie", "permit", "list", "--json").json if p["permit"]["application_id"] == case
+    ]
+    id = permit["permit"]["id"]
+    assert "Tell us." in at("marie", "permit", "show", id).out
+    assert at("marie", "permit", "show", id + "x").code == 4
+    assert id in at("marie", "permit", "list").out
+
+    opened = at("marie", "study", "open", "--title", "Bleeding", "--permit", id)
+    assert opened.code == 0, opened.err
+    study = opened.out.strip()
+    assert study in at("marie", "study", "list").out
+    files = [tmp_path / name for name in ("r.html", "p.svg", "t.csv", "t.parquet")]
+    options = [
+        w for o, f in zip(("--report", "--svg", "--csv", "--parquet"), files, strict=True) for w in (o, f)
+    ]
+    asked = at(
+        "marie", "study", "ask", study, "-", *options, stdin='{"method": "histogram", "variable": "age"}'
+    )
+    assert asked.code == 0, asked.err
+    assert "n = 400" in asked.out
+    assert all(file.stat().st_size > 0 for file in files)
+    as_json = at("marie", "study", "ask", study, "-", "--json", stdin='{"method": "count"}')
+    assert as_json.json["n"] == 400
+    assert as_json.err == ""
+    later = at("marie", "study", "ask", study, "-", "--no-wait", stdin='{"method": "count"}')
+    assert at("marie", "study", "answer", later.out.strip(), "--json").json["n"] == 400
+    assert later.out.strip() in at("marie", "study", "questions", study).out
+
+    typo = at("marie", "study", "ask", study, "-", stdin='{"method": "describe", "variable": "agee"}')
+    assert (typo.code, "Did you mean 'age'" in typo.err) == (2, True)
+    assert at("marie", "study", "ask", study, "-", stdin="{").code == 2
+    assert at("marie", "study", "ask", study, "-", stdin="[]").code == 2
+    assert at("marie", "study", "ask", study, tmp_path / "none.json").code == 4
+
+    assert at("odile", "permit", "revoke", id, "--reason", "No longer needed.").code == 0
+    # A holder asks the access body about a permit again after a few seconds at the latest.
+    end = time.monotonic() + 40
+    while (refused := at("marie", "study", "ask", study, "-", stdin='{"method": "count"}')).code == 0:
+        assert time.monotonic() < end
+    assert (refused.code, "revoked" in refused.err) == (3, True)
+
+
+def test_drafts_questions_and_refusals(at: Salerno, tmp_path: Path) -> None:
+    path = application(at, tmp_path)
+    draft = at("marie", "apply", "file", path, "--draft").out.strip()
+    assert at("marie", "apply", "show", draft, "--json").json["state"] == "draft"
+    assert at("marie", "apply", "submit", draft).code == 0
+    until(at, draft, "odile", "case", "list")
+    assert at("odile", "case", "take-up", draft).code == 0
+    assert at("odile", "case", "ask-back", draft, "--question", "Why?").code == 0
+    until(at, "Why?", "marie", "apply", "show", draft)
+    assert "withdrawn" in at("marie", "apply", "withdraw", draft).out
+
+    second = at("marie", "apply", "file", path, "--json").json["id"]
+    until(at, second, "odile", "case", "list")
+    at("odile", "case", "take-up", second)
+    assessment = tmp_path / "assessment.json"
+    assessment.write_text(json.dumps({"criteria": [{"letter": "b", "met": False, "remark": "Too much."}]}))
+    refused = at("odile", "case", "refuse", second, "--assessment", assessment, "--reason", "Too much data.")
+    assert refused.code == 0, refused.err
+    assert "Too much data." in until(at, "refused", "marie", "apply", "show", second).out
+
+
+def test_opting_out(at: Salerno) -> None:
+    assert "You have opted out" in at("claire", "optout", "set").out
+    assert at("claire", "optout", "show", "--json").json["opted_out"] is True
+    assert "You have not opted out." in at("claire", "optout", "clear").out
+    assert "opted out from" in at("claire", "optout", "show").out
+
+
+def test_what_is_not_ones_own(at: Salerno) -> None:
+    assert at("paul", "apply", "show", "case-nobodys").code == 4
+    assert at("paul", "case", "list").code in (3, 4)
+    assert at("paul", "study", "answer", "question-nobodys").code == 4
+
+
+def test_no_address(salerno: Salerno) -> None:
+    run = salerno("catalogue", "search", "x")
+    assert (run.code, "SALERNO_URL" in run.err) == (2, True)
