@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import cached_property
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import urlsplit
 
 from sqlalchemy import Connection
@@ -15,24 +15,17 @@ from salerno.adapters.clock import SystemClock
 from salerno.adapters.database import Database, Opens
 from salerno.adapters.http import HttpClient
 from salerno.adapters.keys import KeyRing
-from salerno.analysis.service.agent import AgentParts
-from salerno.analysis.service.coordinator import Coordinator
-from salerno.analysis.service.ports import Deadlines, HolderDesk, HubDesk, HubParts
-from salerno.analysis.store import SqlAgentStore, SqlHubStore
 from salerno.audit.service import AuditLog
 from salerno.audit.store import SqlAuditStore
 from salerno.catalogue.model import Agent, ContactPoint, DatasetDescription
 from salerno.catalogue.service import Catalogue, CatalogueCache
 from salerno.catalogue.store import SqlCatalogueStore
-from salerno.holdings.engine.opening import IbisEngine
-from salerno.holdings.engine.sources import EngineLimits
-from salerno.holdings.service import HoldingDesk, Holdings, OptOutRegister, PermitStatus, ViewDoor
-from salerno.holdings.store import SqlHoldingStore
 from salerno.identity.model import Credential, Participant, ParticipantRole
 from salerno.identity.remote import HttpKeyResolver, PeerClient
 from salerno.identity.rules import key_id, make_document
 from salerno.identity.service import Accounts, KeyResolver, Trust
 from salerno.identity.store import SqlAccountStore, SqlTrustStore
+from salerno.kernel.errors import Refused
 from salerno.kernel.time import Clock
 from salerno.nodes.migrate import migrate
 from salerno.nodes.settings import NodeSettings, load_settings
@@ -42,6 +35,14 @@ from salerno.permits.service import PermitDesk
 from salerno.permits.store import SqlPermitStore, TransactionJobs
 from salerno.permits.wire import CREDENTIAL_TYPE, parse_permit, render_permit
 from salerno.standards.vc import issuer_of
+
+if TYPE_CHECKING:
+    # The analysis engine takes longer to import than all else together, and few roles need it.
+    from salerno.analysis.service.agent import AgentParts
+    from salerno.analysis.service.coordinator import Coordinator
+    from salerno.analysis.service.ports import HolderDesk, HubDesk
+    from salerno.holdings.engine.opening import IbisEngine
+    from salerno.holdings.service import HoldingDesk, Holdings, OptOutRegister, PermitStatus, ViewDoor
 
 T = TypeVar("T")
 
@@ -115,9 +116,12 @@ class Node:
     @cached_property
     def accounts(self) -> Opens[Accounts]:
         """Persons' log-ins."""
-        return self._opens(
-            lambda c: Accounts(SqlAccountStore(c), self._audit(c), self.clock, self.settings.did)
-        )
+        return self._opens(self._accounts)
+
+    @cached_property
+    def reading_accounts(self) -> Opens[Accounts]:
+        """Persons' log-ins, to read only: finding a caller must not wait for a writer."""
+        return self._opens(self._accounts, reading=True)
 
     @cached_property
     def catalogue(self) -> Opens[Catalogue]:
@@ -147,6 +151,9 @@ class Node:
     @cached_property
     def holdings(self) -> Opens[Holdings]:
         """Connected data."""
+        from salerno.holdings.service import Holdings
+        from salerno.holdings.store import SqlHoldingStore
+
         return self._opens(
             lambda c: Holdings(
                 SqlHoldingStore(c), self._audit(c), self.clock, self.own, self.engine, self._access_body(c)
@@ -170,6 +177,9 @@ class Node:
     @cached_property
     def engine(self) -> IbisEngine:
         """What computes on the holdings."""
+        from salerno.holdings.engine.opening import IbisEngine
+        from salerno.holdings.engine.sources import EngineLimits
+
         return IbisEngine(
             EngineLimits(
                 memory_mb=self.settings.memory_mb,
@@ -181,11 +191,15 @@ class Node:
     @cached_property
     def holding_desk(self) -> HoldingDesk:
         """Connects and describes holdings without holding a transaction."""
+        from salerno.holdings.service import HoldingDesk
+
         return HoldingDesk(self.holdings, self.engine)
 
     @cached_property
     def door(self) -> ViewDoor:
         """The one door to the rows."""
+        from salerno.holdings.service import ViewDoor
+
         return ViewDoor(
             holdings=self.holdings,
             trace=self.audit,
@@ -206,6 +220,9 @@ class Node:
     @cached_property
     def coordinator(self) -> Coordinator:
         """The hub's side of studies."""
+        from salerno.analysis.service.coordinator import Coordinator
+        from salerno.analysis.service.ports import Deadlines, HubParts
+
         return Coordinator(
             HubParts(
                 opens=self._opens(self._hub_desk),
@@ -221,6 +238,8 @@ class Node:
 
     def agent_parts(self, hub: str) -> AgentParts:
         """What a holder's agent for one hub is made of."""
+        from salerno.analysis.service.agent import AgentParts
+
         return AgentParts(
             door=self.door,
             opens=self._opens(self._holder_desk),
@@ -255,8 +274,18 @@ class Node:
             known = any(p.did == issuer for p in trust.participants())
         if known:
             self.resolver.resolve(issuer)
-        with self.trust() as trust:
-            return trust.verify_credential(token, type=CREDENTIAL_TYPE)
+        try:
+            with self.trust() as trust:
+                return trust.verify_credential(token, type=CREDENTIAL_TYPE)
+        except Refused as refusal:
+            if refusal.code != "credential-expired":
+                raise
+            raise Refused(
+                "permit-expired",
+                "The data permit has ended, so nothing can be computed under it",
+                rule="EHDS Art. 68(12)",
+                remedy="Ask for an extension before a permit ends, or apply again.",
+            ) from refusal
 
     def read_permit(self, token: str) -> DataPermit:
         """The permit in a credential, verified."""
@@ -283,6 +312,11 @@ class Node:
             SqlTrustStore(connection), self._audit(connection), self.clock, self.resolver, self.settings.did
         )
 
+    def _accounts(self, connection: Connection) -> Accounts:
+        return Accounts(
+            SqlAccountStore(connection), self._audit(connection), self.clock, self.settings.did
+        )
+
     def _catalogue(self, connection: Connection) -> Catalogue:
         return Catalogue(
             SqlCatalogueStore(connection),
@@ -300,6 +334,9 @@ class Node:
         return found if found and found.role is ParticipantRole.ACCESS_BODY else None
 
     def _hub_desk(self, connection: Connection) -> HubDesk:
+        from salerno.analysis.service.ports import HubDesk
+        from salerno.analysis.store import SqlHubStore
+
         return HubDesk(
             store=SqlHubStore(connection),
             audit=self._audit(connection),
@@ -308,6 +345,9 @@ class Node:
         )
 
     def _holder_desk(self, connection: Connection) -> HolderDesk:
+        from salerno.analysis.service.ports import HolderDesk
+        from salerno.analysis.store import SqlAgentStore
+
         return HolderDesk(
             store=SqlAgentStore(connection), audit=self._audit(connection), trust=self._trust(connection)
         )

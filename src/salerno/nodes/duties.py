@@ -5,18 +5,18 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from salerno.adapters.jobs import Worker
-from salerno.analysis.remote import HttpHub
-from salerno.analysis.service.agent import Agent
-from salerno.analysis.service.coordinator import JOB as RUN_QUESTION
 from salerno.catalogue.remote import HttpCatalogueSource
 from salerno.catalogue.service import harvest_outside
 from salerno.identity.model import Participant, ParticipantRole
 from salerno.kernel.errors import SalernoError
 from salerno.nodes.assemble import Node
 from salerno.permits.remote import access_body_jobs, hub_jobs
+
+if TYPE_CHECKING:
+    from salerno.analysis.service.agent import Agent
 
 QUESTIONS_AT_ONCE = 4
 
@@ -51,7 +51,9 @@ class Duties:
     def _handlers(self) -> Mapping[str, Callable[[dict[str, Any]], None]]:
         node = self._node
         if node.settings.role is ParticipantRole.HUB:
-            return {**hub_jobs(node.permits, node.peer), RUN_QUESTION: node.coordinator.handle}
+            from salerno.analysis.service.coordinator import JOB
+
+            return {**hub_jobs(node.permits, node.peer), JOB: node.coordinator.handle}
         if node.settings.role is ParticipantRole.ACCESS_BODY:
             return access_body_jobs(node.permits, node.peer)
         return {}
@@ -71,6 +73,9 @@ class Duties:
         """A holder works for every hub that it has admitted, also for one admitted while it runs."""
         if self._node.settings.role is not ParticipantRole.HOLDER:
             return
+        from salerno.analysis.remote import HttpHub
+        from salerno.analysis.service.agent import Agent
+
         for hub in self._node.participants(ParticipantRole.HUB):
             if hub.did not in self._agents:
                 agent = Agent(HttpHub(self._node.peer, hub), self._node.agent_parts(hub.did))

@@ -10,23 +10,17 @@ from litestar import Litestar, get
 from litestar.types import ControllerRouterHandler
 
 import salerno
-from salerno.analysis import api as analysis_api
-from salerno.analysis import pages as analysis_pages
 from salerno.audit import api as audit_api
 from salerno.audit import pages as audit_pages
 from salerno.catalogue import api as catalogue_api
 from salerno.catalogue import pages as catalogue_pages
 from salerno.catalogue.model import DatasetDescription
 from salerno.catalogue.remote import HttpCatalogueSource
-from salerno.holdings import api as holdings_api
-from salerno.holdings import pages as holdings_pages
 from salerno.identity import api as identity_api
 from salerno.identity import pages as identity_pages
 from salerno.identity.model import ParticipantRole
 from salerno.nodes.assemble import Node
 from salerno.nodes.duties import Duties, harvest_sources
-from salerno.permits import api as permits_api
-from salerno.permits import pages as permits_pages
 from salerno.permits.model import IssuedPermit
 from salerno.web.callers import MAX_BODY_BYTES
 from salerno.web.components import NavigationItem
@@ -95,15 +89,8 @@ def application(node: Node) -> Litestar:
     secure = node.settings.url.startswith("https:")
     pages = Pages(
         {
-            name: Path(module.__file__ or "").parent / "templates"
-            for name, module in {
-                "analysis": analysis_api,
-                "audit": audit_api,
-                "catalogue": catalogue_api,
-                "holdings": holdings_api,
-                "identity": identity_api,
-                "permits": permits_api,
-            }.items()
+            name: Path(salerno.__file__).parent / name / "templates"
+            for name in ("analysis", "audit", "catalogue", "holdings", "identity", "permits")
         },
         node_name=node.settings.name,
         role=role.value,
@@ -122,7 +109,7 @@ def application(node: Node) -> Litestar:
 
     return Litestar(
         route_handlers=[*_everywhere(node, pages), *_of_role(node, pages)],
-        plugins=[Edge(identity_api.authenticator(node.trust, node.accounts), pages, secure=secure)],
+        plugins=[Edge(identity_api.authenticator(node.trust, node.reading_accounts), pages, secure=secure)],
         lifespan=[running],
         request_max_body_size=MAX_BODY_BYTES,
         openapi_config=None,
@@ -169,7 +156,13 @@ def _of_role(node: Node, pages: Pages) -> list[ControllerRouterHandler]:
         with node.catalogue() as catalogue:
             catalogue.publish(description, by)
 
+    # Each role imports its own capabilities alone: an access body starts without an analysis engine.
     if role is HUB:
+        from salerno.analysis import api as analysis_api
+        from salerno.analysis import pages as analysis_pages
+        from salerno.permits import api as permits_api
+        from salerno.permits import pages as permits_pages
+
         return [
             *permits_api.routes(node.permits, role),
             *permits_pages.routes(
@@ -179,6 +172,9 @@ def _of_role(node: Node, pages: Pages) -> list[ControllerRouterHandler]:
             *analysis_pages.routes(pages, node.coordinator, permits_of, node.catalogue),
         ]
     if role is BODY:
+        from salerno.permits import api as permits_api
+        from salerno.permits import pages as permits_pages
+
         return [
             *permits_api.routes(node.permits, role, find_person),
             *permits_pages.routes(
@@ -186,6 +182,9 @@ def _of_role(node: Node, pages: Pages) -> list[ControllerRouterHandler]:
             ),
         ]
     if role is HOLDER:
+        from salerno.holdings import api as holdings_api
+        from salerno.holdings import pages as holdings_pages
+
         return [
             *holdings_api.routes(node.holdings, node.holding_desk, publish),
             *holdings_pages.routes(pages, node.holdings, node.holding_desk, publish, node.catalogue),

@@ -11,7 +11,8 @@ from sqlalchemy import text
 
 from salerno.adapters.database import Database
 from salerno.kernel.errors import Conflict
-from salerno.nodes.migrate import METADATA, migrate
+from salerno.nodes.migrate import migrate
+from salerno.nodes.tables import METADATA
 
 
 @pytest.fixture

@@ -2,11 +2,9 @@
 
 from alembic import context
 
-from salerno.nodes.migrate import METADATA
-
 context.configure(
     connection=context.config.attributes["connection"],
-    target_metadata=list(METADATA),
+    target_metadata=context.config.attributes.get("metadata"),  # only where a new script is to be written
     render_as_batch=True,  # SQLite cannot alter most of a table in place
 )
 context.run_migrations()
