@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,17 @@ from playwright.sync_api import Browser, BrowserContext, sync_playwright
 from salerno.identity.model import ParticipantRole, PersonRole
 from salerno.nodes.assemble import Node, open_node
 from salerno.nodes.settings import init_node
-from tests.portal.space import ARGUMENTS, CHROMIUM, PASSWORD, PEOPLE, Space, Visitor, free_port, serve
+from tests.portal.space import (
+    ARGUMENTS,
+    CHROMIUM,
+    PASSWORD,
+    PEOPLE,
+    Space,
+    Visitor,
+    free_port,
+    serve,
+    write_patients,
+)
 
 
 @pytest.fixture(scope="session")
@@ -67,6 +78,23 @@ def browser() -> Iterator[Browser]:
         chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
         yield chromium
         chromium.close()
+
+
+@pytest.fixture(scope="session")
+def heart(space: Space) -> str:
+    """A data set that Lyon has published and the hub has harvested; its IRI."""
+    source = space.folder / "lyon" / "heart.csv"
+    write_patients(source, 7)
+    lyon = space.nodes["lyon"]
+    lyon.holding_desk.connect("heart", str(source), lyon.operator, title="Heart cohort", kind="tables")
+    iri = lyon.publish("heart", lyon.operator).iri
+    deadline = time.monotonic() + 60
+    while True:
+        with space.nodes["hub"].catalogue() as catalogue:
+            if any(d.iri == iri for d in catalogue.datasets()):
+                return iri
+        assert time.monotonic() < deadline, "the description did not reach the hub"
+        time.sleep(0.2)
 
 
 @pytest.fixture

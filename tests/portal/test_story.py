@@ -46,7 +46,7 @@ def connect(visit: Any, space: Space, holder: str, login: str, title: str, seed:
     steward.check(f"{holder}-holdings")
 
 
-def decide(visit: Any, body: str, login: str, title: str, *, ask_back: bool = False) -> None:
+def decide(visit: Any, body: str, login: str, title: str) -> None:
     officer = visit(body)
     officer.log_in(login, "/cases")
     page = wait_for(officer, "/cases", title)
@@ -142,7 +142,7 @@ def test_story_from_data_to_answer(visit: Any, space: Space) -> None:
             page.get_by_label(label).fill(text)
         visitor.check(f"hub-ask-{method.split()[0].lower()}")
         page.get_by_role("button", name="Ask", exact=True).click()
-        page.get_by_text("Disclosure control").wait_for(timeout=60_000)
+        page.get_by_role("heading", name="Disclosure control").wait_for(timeout=60_000)
         page.wait_for_function("document.querySelector('figure img').naturalWidth > 100")
         visitor.check(f"hub-answer-{method.split()[0].lower()}")
 
@@ -151,7 +151,7 @@ def test_story_from_data_to_answer(visit: Any, space: Space) -> None:
     page.get_by_role("link", name="Histogram").click()
     page.get_by_label("Column").first.fill("agee")
     page.get_by_role("button", name="Ask", exact=True).click()
-    page.get_by_text("There is no answer").wait_for(timeout=60_000)
+    page.get_by_role("heading", name="There is no answer").wait_for(timeout=60_000)
     assert page.get_by_text("Did you mean 'age'").count()
     visitor.check("hub-answer-error")
     page.goto(study)
