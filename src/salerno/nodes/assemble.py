@@ -38,10 +38,10 @@ from salerno.standards.vc import issuer_of
 
 if TYPE_CHECKING:
     # The analysis engine takes longer to import than all else together, and few roles need it.
-    from salerno.analysis.service.agent import AgentParts
+    from salerno.analysis.service.ports import AgentParts
     from salerno.analysis.service.coordinator import Coordinator
     from salerno.analysis.service.ports import HolderDesk, HubDesk
-    from salerno.holdings.engine.opening import IbisEngine
+    from salerno.holdings.engine.keeping import KeepingEngine
     from salerno.holdings.service import HoldingDesk, Holdings, OptOutRegister, PermitStatus, ViewDoor
 
 T = TypeVar("T")
@@ -97,7 +97,9 @@ class Node:
         self.close()
 
     def close(self) -> None:
-        """Let go of database and connections."""
+        """Let go of data, database and connections."""
+        if "engine" in self.__dict__:
+            self.engine.close()
         self.http.close()
         self.database.close()
 
@@ -175,12 +177,12 @@ class Node:
         )
 
     @cached_property
-    def engine(self) -> IbisEngine:
+    def engine(self) -> KeepingEngine:
         """What computes on the holdings."""
-        from salerno.holdings.engine.opening import IbisEngine
-        from salerno.holdings.engine.sources import EngineLimits
+        from salerno.holdings.engine.keeping import KeepingEngine
+        from salerno.holdings.engine.source import EngineLimits
 
-        return IbisEngine(
+        return KeepingEngine(
             EngineLimits(
                 memory_mb=self.settings.memory_mb,
                 threads=self.settings.engine_threads,
@@ -238,7 +240,7 @@ class Node:
 
     def agent_parts(self, hub: str) -> AgentParts:
         """What a holder's agent for one hub is made of."""
-        from salerno.analysis.service.agent import AgentParts
+        from salerno.analysis.service.ports import AgentParts
 
         return AgentParts(
             door=self.door,

@@ -22,6 +22,7 @@ from salerno.holdings.engine.source import EngineLimits, Source
 from salerno.holdings.engine.sources import open_source
 from salerno.holdings.model import AttritionStep, Dictionary, Holding, Measured, StudyFrame
 from salerno.holdings.rules import Columns, check_frame, columns_needed
+from salerno.holdings.service import OpenedFrame
 from salerno.kernel.errors import Invalid, Refused, near
 from salerno.permits.model import DataScope
 from salerno.permits.rules import opt_out_token
@@ -144,7 +145,7 @@ class IbisEngine:
         salt: bytes,
         min_cell: int,
         holder_name: str,
-    ) -> IbisFrame:
+    ) -> OpenedFrame:
         """Hold a frame ready, limited to the permitted rows, dates, columns and persons."""
         source = self._source(holding)
         try:

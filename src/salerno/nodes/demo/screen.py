@@ -95,5 +95,5 @@ def comparison_table(comparisons: Sequence[Comparison]) -> Table:
 
 
 def _indented(shown: RichTable) -> RichTable:
-    shown.padding = (0, 2, 0, 0)  # type: ignore[assignment]
+    shown.padding = (0, 2, 0, 0)
     return shown

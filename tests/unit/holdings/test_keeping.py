@@ -1,0 +1,123 @@
+"""Kept frames: the same one for the same rows, another for any other, none after the end."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from salerno.holdings.engine.keeping import KeepingEngine
+from salerno.holdings.model import Holding, StudyFrame
+from salerno.holdings.service import OpenedFrame
+from salerno.kernel.errors import Unavailable
+from salerno.permits.model import Condition, DataScope
+
+ROWS = "id,age,sex\n" + "".join(f"{n},{20 + n},{'FM'[n % 2]}\n" for n in range(40))
+
+
+@pytest.fixture
+def holding(tmp_path: Path) -> Holding:
+    (tmp_path / "cohort.csv").write_text(ROWS)
+    return Holding(
+        id="cohort",
+        dataset="http://127.0.0.1:1/datasets/cohort",
+        title="Cohort",
+        source=str(tmp_path / "cohort.csv"),
+        kind="tables",
+        connected_at=datetime(2031, 1, 1, tzinfo=UTC),
+        person_column="id",
+    )
+
+
+@pytest.fixture
+def scope(holding: Holding) -> DataScope:
+    return DataScope(
+        dataset=holding.dataset, holder="did:web:h", country="FR", tables={"cohort": ("age", "sex")}
+    )
+
+
+@pytest.fixture
+def engine() -> Iterator[KeepingEngine]:
+    engine = KeepingEngine(idle_seconds=300, most=1)
+    yield engine
+    engine.close()
+
+
+def open_with(engine: KeepingEngine, holding: Holding, scope: DataScope, **changes: Any) -> OpenedFrame:
+    frame = changes.pop("frame", StudyFrame())
+    given = {"opted_out": frozenset[str](), "salt": b"salt", "min_cell": 5, "holder_name": "H"} | changes
+    return engine.open(holding, frame, scope, **given)
+
+
+def mean_age(frame: OpenedFrame) -> float:
+    return float(frame.compute(frame.table.agg(mean=frame.table.age.mean()))["mean"][0].as_py())
+
+
+def test_a_second_question_gets_the_frame_of_the_first(
+    engine: KeepingEngine, holding: Holding, scope: DataScope
+) -> None:
+    first = open_with(engine, holding, scope)
+    first.close()
+    second = open_with(engine, holding, scope)
+    assert second.table is first.table
+    assert mean_age(second) == 39.5
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"opted_out": frozenset({"a" * 64})},
+        {"salt": b"other"},
+        {"min_cell": 6},
+        {"frame": StudyFrame(where=(Condition(column="age", operator=">", value=30),))},
+    ],
+)
+def test_whatever_decides_on_the_rows_makes_another_frame(
+    engine: KeepingEngine, holding: Holding, scope: DataScope, changes: dict[str, Any]
+) -> None:
+    first = open_with(engine, holding, scope)
+    assert open_with(engine, holding, scope, **changes).table is not first.table
+
+
+def test_a_narrower_permit_gets_no_wider_frame(
+    engine: KeepingEngine, holding: Holding, scope: DataScope
+) -> None:
+    wide = open_with(engine, holding, scope)
+    narrow = open_with(engine, holding, replace(scope, tables={"cohort": ("sex",)}))
+    assert set(wide.table.columns) == {"age", "sex", "holder"}
+    assert set(narrow.table.columns) == {"sex", "holder"}
+
+
+def test_unused_frames_beyond_the_limit_are_dropped(
+    engine: KeepingEngine, holding: Holding, scope: DataScope
+) -> None:
+    old = open_with(engine, holding, scope)
+    new = open_with(engine, holding, scope, min_cell=6)
+    old.close()
+    new.close()
+    assert open_with(engine, holding, scope, min_cell=6).table is new.table
+    assert open_with(engine, holding, scope).table is not old.table
+
+
+def test_a_frame_in_use_outlives_the_limit(engine: KeepingEngine, holding: Holding, scope: DataScope) -> None:
+    used = open_with(engine, holding, scope)
+    for min_cell in (6, 7, 8):
+        open_with(engine, holding, scope, min_cell=min_cell).close()
+    engine.close()
+    assert mean_age(used) == 39.5
+
+
+def test_a_hold_is_let_go_once(engine: KeepingEngine, holding: Holding, scope: DataScope) -> None:
+    first, second = open_with(engine, holding, scope), open_with(engine, holding, scope)
+    first.close()
+    first.close()
+    engine.close()
+    assert mean_age(second) == 39.5
+    second.close()
+    engine.close()
+    with pytest.raises(Unavailable):
+        mean_age(second)
