@@ -137,35 +137,36 @@ def _followed(frame: StudyFrame, observed: ir.Table, tables: Tables) -> ir.Table
 
 
 def _columns(frame: StudyFrame, persons: ir.Table, tables: Tables) -> ir.Table:
-    table = persons.select(
+    """The frame's columns. Covariates get their own names last, so that none can meet a name of ours."""
+    table = persons
+    marks = {covariate.name: f"_covariate_{number}" for number, covariate in enumerate(frame.covariates)}
+    for covariate in frame.covariates:
+        seen = _before(persons, events(covariate.event, tables), covariate.days_before)
+        seen = seen.mutate(**{marks[covariate.name]: ibis.literal(1, type="int64")})
+        table = table.left_join(seen, KEY).drop(f"{KEY}_right")
+    return table.select(
         **{
-            KEY: persons[KEY],
-            "index_date": persons.index_date,
-            "group": persons.group,
-            "time": persons.days.cast("int64"),
-            "status": persons.hit.cast("int64"),
-            "age": _age(persons),
+            KEY: table[KEY],
+            "group": table.group,
+            "time": table.days.cast("int64"),
+            "status": ibis.ifelse(table.hit, 1, 0).cast("int64"),
+            "age": _age(table),
             "sex": ibis.cases(
-                (persons.gender_concept_id == FEMALE, "F"),
-                (persons.gender_concept_id == MALE, "M"),
-                else_="U",
+                (table.gender_concept_id == FEMALE, "F"), (table.gender_concept_id == MALE, "M"), else_="U"
             ),
-            "index_year": persons.index_date.year().cast("int64"),
+            "index_year": table.index_date.year().cast("int64"),
+            **{name: table[mark].fill_null(0).cast("int64") for name, mark in marks.items()},
         }
     )
-    for covariate in frame.covariates:
-        seen = _before(table, events(covariate.event, tables), covariate.days_before)
-        table = table.left_join(seen, KEY).drop(f"{KEY}_right")
-        table = table.mutate(**{covariate.name: table.seen.fill_null(0).cast("int64")}).drop("seen")
-    return table.drop("index_date")
 
 
 def _before(persons: ir.Table, happened: ir.Table, days_before: int | None) -> ir.Table:
+    """Keys of those who had an event on an earlier day than their index date."""
     both = persons.select(KEY, "index_date").join(happened, KEY, how="inner")
     earlier = both.date < both.index_date
     if days_before is not None:
         earlier = earlier & (_days(both.index_date, both.date) <= days_before)
-    return both.filter(earlier).select(KEY).distinct().mutate(seen=ibis.literal(1, type="int64"))
+    return both.filter(earlier).select(KEY).distinct()
 
 
 def _age(persons: ir.Table) -> ir.Value:
@@ -174,7 +175,7 @@ def _age(persons: ir.Table) -> ir.Value:
     day = ibis.ifelse(persons.month_of_birth.isnull(), 1, persons.day_of_birth.fill_null(15))
     index = persons.index_date
     before_birthday = index.month() * 100 + index.day() < month * 100 + day
-    return (index.year() - persons.year_of_birth - before_birthday.cast("int64")).cast("int64")
+    return (index.year() - persons.year_of_birth - ibis.ifelse(before_birthday, 1, 0)).cast("int64")
 
 
 def _days(later: ir.Value, earlier: ir.Value) -> ir.Value:

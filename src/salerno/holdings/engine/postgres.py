@@ -43,6 +43,11 @@ def open_postgres(url: str, limits: EngineLimits, *, lower: bool) -> Source:
     except psycopg.Error as error:
         raise _postgres_error(error, where, database) from None
     try:
+        # All joins of a frame are on equal keys. The planner knows no sizes of what it computes on the way,
+        # and its guess of a nested loop can turn seconds into hours.
+        connection.execute("SET enable_nestloop = off")
+        connection.execute("SET jit = off")
+        connection.execute(f"SET work_mem = '{max(limits.memory_mb // 8, 4)}MB'")
         rows = connection.execute(
             "SELECT table_name FROM information_schema.tables WHERE table_schema = %s "
             "AND table_type IN ('BASE TABLE', 'VIEW', 'FOREIGN') ORDER BY table_name",

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import ibis
+import pyarrow as pa
 
 from salerno.kernel.errors import Invalid, SalernoError, Unavailable, near
 
@@ -97,9 +98,26 @@ class Source:
         )
         return table
 
-    def fetch(self, expression: ibis.Table) -> Any:
-        """The expression's rows as Arrow table."""
-        return self.compute(lambda: self.backend.to_pyarrow(expression))
+    def fetch(self, expression: ibis.Table) -> pa.Table:
+        """The expression's rows as Arrow table of the expression's schema."""
+        if self.is_duckdb:
+            return self.compute(lambda: self.backend.to_pyarrow(expression))
+        return self.compute(lambda: self._fetch_postgres(expression))
+
+    def _fetch_postgres(self, expression: ibis.Table) -> pa.Table:
+        """PostgreSQL answers means and sums as decimals; Ibis' own way to Arrow stumbles over them."""
+        self.backend._run_pre_execute_hooks(expression)
+        with self.backend.con.cursor() as cursor:
+            rows = cursor.execute(self.backend.compile(expression)).fetchall()
+        schema: pa.Schema = expression.schema().to_pyarrow()
+        columns = list(zip(*rows, strict=True)) if rows else [()] * len(schema)
+        arrays = []
+        for field, column in zip(schema, columns, strict=True):
+            number = float if pa.types.is_floating(field.type) else int
+            if pa.types.is_floating(field.type) or pa.types.is_integer(field.type):
+                column = tuple(None if value is None else number(value) for value in column)
+            arrays.append(pa.array(column, type=field.type))
+        return pa.Table.from_arrays(arrays, schema=schema)
 
     def compute(self, act: Callable[[], Any]) -> Any:
         """Do something on the engine; its errors become ours, without any value of the data.
