@@ -12,6 +12,7 @@ class DataCategory(StrEnum):
     """
 
     def __new__(cls, code: str, letter: str, label: str) -> DataCategory:
+        """A member from its code, its letter in Art. 51(1) and its words."""
         member = str.__new__(cls, code)
         member._value_ = code
         member.letter = letter  # type: ignore[attr-defined]
@@ -44,6 +45,7 @@ class Purpose(StrEnum):
     """Purposes for which data may be processed for secondary use, Art. 53(1)(a)-(f)."""
 
     def __new__(cls, code: str, label: str, public_bodies_only: bool) -> Purpose:
+        """A member from its code, its words and who may rely on it."""
         member = str.__new__(cls, code)
         member._value_ = code
         member.label = label  # type: ignore[attr-defined]

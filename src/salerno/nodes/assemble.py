@@ -38,9 +38,8 @@ from salerno.standards.vc import issuer_of
 
 if TYPE_CHECKING:
     # The analysis engine takes longer to import than all else together, and few roles need it.
-    from salerno.analysis.service.ports import AgentParts
     from salerno.analysis.service.coordinator import Coordinator
-    from salerno.analysis.service.ports import HolderDesk, HubDesk
+    from salerno.analysis.service.ports import AgentParts, HolderDesk, HubDesk
     from salerno.holdings.engine.keeping import KeepingEngine
     from salerno.holdings.service import HoldingDesk, Holdings, OptOutRegister, PermitStatus, ViewDoor
 
@@ -315,9 +314,7 @@ class Node:
         )
 
     def _accounts(self, connection: Connection) -> Accounts:
-        return Accounts(
-            SqlAccountStore(connection), self._audit(connection), self.clock, self.settings.did
-        )
+        return Accounts(SqlAccountStore(connection), self._audit(connection), self.clock, self.settings.did)
 
     def _catalogue(self, connection: Connection) -> Catalogue:
         return Catalogue(

@@ -16,7 +16,7 @@ from types import TracebackType
 from typing import Any
 
 from salerno.adapters.keys import KeyRing
-from salerno.analysis.model import QuestionState, Study
+from salerno.analysis.model import QuestionState
 from salerno.analysis.remote import LoopbackHub
 from salerno.analysis.service.agent import Agent
 from salerno.catalogue.model import DatasetDescription
@@ -244,7 +244,8 @@ class LocalSpace:
                 case.id,
                 officer,
                 Assessment(
-                    assessor=officer, criteria=tuple(Criterion(letter=letter, met=True) for letter in CRITERIA)
+                    assessor=officer,
+                    criteria=tuple(Criterion(letter=letter, met=True) for letter in CRITERIA),
                 ),
                 policy=self._policy,
             )

@@ -28,14 +28,14 @@ from salerno.web.edge import Edge
 from salerno.web.layout import Pages
 
 HUB, BODY, HOLDER = ParticipantRole.HUB, ParticipantRole.ACCESS_BODY, ParticipantRole.HOLDER
-_ROLES = {
-    role: frozenset({role}) for role in ("researcher", "officer", "steward", "operator", "citizen")
-}
+_ROLES = {role: frozenset({role}) for role in ("researcher", "officer", "steward", "operator", "citizen")}
 
 NAVIGATION: tuple[tuple[frozenset[ParticipantRole], NavigationItem], ...] = (
     (
         frozenset({HUB, BODY, HOLDER}),
-        NavigationItem("/datasets", "Find data", "Search the data sets of all countries and see what is in them."),
+        NavigationItem(
+            "/datasets", "Find data", "Search the data sets of all countries and see what is in them."
+        ),
     ),
     (
         frozenset({HUB}),
@@ -49,7 +49,10 @@ NAVIGATION: tuple[tuple[frozenset[ParticipantRole], NavigationItem], ...] = (
     (
         frozenset({HUB}),
         NavigationItem(
-            "/studies", "Studies", "Ask questions under your permits and see the answers.", _ROLES["researcher"]
+            "/studies",
+            "Studies",
+            "Ask questions under your permits and see the answers.",
+            _ROLES["researcher"],
         ),
     ),
     (

@@ -104,8 +104,11 @@ def check_settings(settings: NodeSettings) -> None:
         raise Invalid("settings-url", f"The node's address {settings.url!r} has a path",
                       remedy="Give each node its own host or port.")  # fmt: skip
     if settings.country not in COUNTRIES:
-        raise Invalid("settings-country", f"{settings.country!r} is no Member State",
-                      remedy=f"Use an ISO 3166-1 code such as FR, or EU. {near(settings.country, COUNTRIES)}")  # fmt: skip
+        raise Invalid(
+            "settings-country",
+            f"{settings.country!r} is no Member State",
+            remedy=f"Use an ISO 3166-1 code such as FR, or EU. {near(settings.country, COUNTRIES)}",
+        )
     if not settings.name.strip():
         raise Invalid("settings-name", "The node has no name", remedy="Give it a name for people.")
     if settings.role is ParticipantRole.HOLDER and not settings.access_body.startswith("did:"):
@@ -139,7 +142,9 @@ def init_node(
     try:
         known_role = ParticipantRole(role)
     except ValueError:
-        raise Invalid("settings-role", f"{role!r} is no role of a node", remedy=near(str(role), ParticipantRole)) from None
+        raise Invalid(
+            "settings-role", f"{role!r} is no role of a node", remedy=near(str(role), ParticipantRole)
+        ) from None
     settings = NodeSettings(
         folder=Path(folder).absolute(),
         role=known_role,
@@ -175,17 +180,24 @@ def load_settings(folder: Path | str) -> NodeSettings:
     known = {f.name: f for f in fields(NodeSettings) if f.name != "folder"}
     for name in values:
         if name not in known:
-            raise Invalid("settings-unknown", f"{path} has an unknown setting {name!r}", remedy=near(name, known))
+            raise Invalid(
+                "settings-unknown", f"{path} has an unknown setting {name!r}", remedy=near(name, known)
+            )
     for name, field in known.items():
         if name in values and type(values[name]) is not (int if field.type == "int" else str):
-            raise Invalid("settings-type", f"{path}: {name} should be a{'n integer' if field.type == 'int' else ' text'}")
+            raise Invalid(
+                "settings-type",
+                f"{path}: {name} should be a{'n integer' if field.type == 'int' else ' text'}",
+            )
     missing = {"role", "name", "country", "url"} - set(values)
     if missing:
         raise Invalid("settings-missing", f"{path} lacks {', '.join(sorted(missing))}")
     try:
         role = ParticipantRole(values.pop("role"))
     except ValueError as error:
-        raise Invalid("settings-role", f"{path}: {error}", remedy=f"Roles are {', '.join(ParticipantRole)}.") from None
+        raise Invalid(
+            "settings-role", f"{path}: {error}", remedy=f"Roles are {', '.join(ParticipantRole)}."
+        ) from None
     settings = NodeSettings(folder=folder, role=role, **values)
     check_settings(settings)
     return settings

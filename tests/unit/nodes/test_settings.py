@@ -71,7 +71,10 @@ def test_wrong_settings_make_nothing(tmp_path: Path, change: dict[str, str], cod
         ('role = "hub"\nname = 3\ncountry = "EU"\nurl = "https://hub.example"', "settings-type"),
         ('role = "hub"\nname = "Hub"', "settings-missing"),
         ('role = "hob"\nname = "Hub"\ncountry = "EU"\nurl = "https://hub.example"', "settings-role"),
-        ('role = "hub"\nname = "Hub"\ncountry = "EU"\nurl = "https://hub.example"\nlisten_port = true', "settings-type"),
+        (
+            'role = "hub"\nname = "Hub"\ncountry = "EU"\nurl = "https://hub.example"\nlisten_port = true',
+            "settings-type",
+        ),
     ],
 )
 def test_a_wrong_file_is_explained(tmp_path: Path, text: str, code: str) -> None:
@@ -82,7 +85,7 @@ def test_a_wrong_file_is_explained(tmp_path: Path, text: str, code: str) -> None
 
 
 def test_a_misspelt_setting_names_the_near_one(tmp_path: Path) -> None:
-    (tmp_path / SETTINGS_FILE).write_text('listn_port = 1')
+    (tmp_path / SETTINGS_FILE).write_text("listn_port = 1")
     with pytest.raises(Invalid, match="Did you mean 'listen_port'"):
         load_settings(tmp_path)
 

@@ -73,7 +73,9 @@ class Screen:
         table = Table(
             title="The portal",
             columns=("who", "address", "log-in", "password"),
-            rows=tuple((k, space.log_ins[k].url, space.log_ins[k].login, space.log_ins[k].password) for k in kinds),
+            rows=tuple(
+                (k, space.log_ins[k].url, space.log_ins[k].login, space.log_ins[k].password) for k in kinds
+            ),
         )
         self.table(table)
 
@@ -88,7 +90,8 @@ def comparison_table(comparisons: Sequence[Comparison]) -> Table:
         title="Federated answer beside the pooled analysis by statsmodels",
         columns=("question", "figure", "federated", "pooled", "relative difference"),
         rows=tuple(
-            (c.question, c.figure, f"{c.federated:.8g}", f"{c.pooled:.8g}", f"{c.difference:.1e}") for c in comparisons
+            (c.question, c.figure, f"{c.federated:.8g}", f"{c.pooled:.8g}", f"{c.difference:.1e}")
+            for c in comparisons
         ),
         numeric=(False, False, True, True, True),
     )

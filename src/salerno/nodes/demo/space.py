@@ -75,9 +75,7 @@ def make_space(
                       remedy=f"Give at most {len(HOSPITALS)} sources.")  # fmt: skip
     countries = tuple(HOSPITALS)[: len(sources)]
     names = [HUB] + [f"{country} {kind}" for country in countries for kind in ("access body", "hospital")]
-    urls = dict(
-        zip(names, (f"http://127.0.0.1:{port}" for port in free_ports(len(names))), strict=True)
-    )
+    urls = dict(zip(names, (f"http://127.0.0.1:{port}" for port in free_ports(len(names))), strict=True))
     folders = {name: folder / name.lower().replace(" ", "-") for name in names}
     participants = _init_nodes(folders, urls, countries)
     log_ins: dict[str, LogIn] = {}
@@ -100,12 +98,16 @@ def _init_nodes(
     participants: dict[str, Participant] = {}
     for name, folder in folders.items():
         country, _, kind = name.partition(" ")
-        role = {"": ParticipantRole.HUB, "access body": ParticipantRole.ACCESS_BODY}.get(kind, ParticipantRole.HOLDER)
+        role = {"": ParticipantRole.HUB, "access body": ParticipantRole.ACCESS_BODY}.get(
+            kind, ParticipantRole.HOLDER
+        )
         access_body = participants[f"{country} access body"].did if role is ParticipantRole.HOLDER else ""
         settings = init_node(
             folder,
             role=role,
-            name="European health data platform (demo)" if name == HUB else HOSPITALS[country][kind == "hospital"],
+            name="European health data platform (demo)"
+            if name == HUB
+            else HOSPITALS[country][kind == "hospital"],
             country=country,
             url=urls[name],
             access_body=access_body,
@@ -123,7 +125,7 @@ def _init_nodes(
 
 
 def _admit(node: Node, name: str, participants: Mapping[str, Participant]) -> None:
-    """Each node admits those it deals with: the hub all, the others the hub, their own country, fellow holders."""
+    """Admit those whom the node deals with: the hub, its own country, fellow holders; the hub admits all."""
     for other, participant in participants.items():
         fellow = name.endswith("hospital") and other.endswith("hospital")
         if other != name and (HUB in (name, other) or name[:2] == other[:2] or fellow):
@@ -142,12 +144,19 @@ def _people(
         }
     country = name[:2]
     if name.endswith("hospital"):
-        return {f"steward {country}": ("stella", "Stella Steward", (PersonRole.STEWARD, PersonRole.OPERATOR), "")}
+        return {
+            f"steward {country}": ("stella", "Stella Steward", (PersonRole.STEWARD, PersonRole.OPERATOR), "")
+        }
     people: dict[str, tuple[str, str, tuple[PersonRole, ...], str]] = {
         f"officer {country}": ("oscar", "Oscar Officer", (PersonRole.OFFICER, PersonRole.OPERATOR), "")
     }
     for number, person in enumerate(objectors[countries.index(country)], start=1):
-        people[f"citizen {country} {number}"] = (f"citizen{number}", f"Citizen {number}", (PersonRole.CITIZEN,), person)
+        people[f"citizen {country} {number}"] = (
+            f"citizen{number}",
+            f"Citizen {number}",
+            (PersonRole.CITIZEN,),
+            person,
+        )
     return people
 
 

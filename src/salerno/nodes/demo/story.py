@@ -21,8 +21,8 @@ from salerno.client.datasets import Dataset
 from salerno.client.report import Section, write_report
 from salerno.client.session import Session
 from salerno.client.studies import Study
-from salerno.holdings.rules import columns_needed
 from salerno.holdings.model import StudyFrame
+from salerno.holdings.rules import columns_needed
 from salerno.kernel.errors import Conflict, SalernoError, Unavailable
 from salerno.kernel.values import to_plain
 from salerno.nodes.assemble import open_node
@@ -158,11 +158,16 @@ class _Story:
             self.session("operator").harvest()
             found = self.session("researcher").search("celecoxib haemorrhage")
             for dataset in found:
-                self._screen.say(f"{dataset.country}  {dataset.title}: {_at_least(dataset.n_persons)} persons, "
-                                 f"{len(dataset.variables())} variables in {len(dataset.description['tables'])} tables")  # fmt: skip
+                self._screen.say(
+                    f"{dataset.country}  {dataset.title}: {_at_least(dataset.n_persons)} persons, "
+                    f"{len(dataset.variables())} variables"
+                )
             if len(found) != len(self._space.countries):
-                raise Unavailable("demo-catalogue", f"{len(found)} data sets were found instead of "
-                                  f"{len(self._space.countries)}", remedy="Look into the nodes' logs.")  # fmt: skip
+                raise Unavailable(
+                    "demo-catalogue",
+                    f"{len(found)} data sets were found instead of {len(self._space.countries)}",
+                    remedy="Look into the nodes' logs.",
+                )
         return found
 
     def apply(self, datasets: Sequence[Dataset], frame: StudyFrame) -> Application:
@@ -172,7 +177,7 @@ class _Story:
                 title="Gastrointestinal haemorrhage after celecoxib or diclofenac",
                 data=[_scope(dataset, frame) for dataset in datasets],
                 purpose="research",
-                intended_use="Compare the time to gastrointestinal haemorrhage between new users of both drugs.",
+                intended_use="Compare the time to gastrointestinal haemorrhage in new users of both drugs.",
                 contact_email="marie@university.example",
                 expected_benefit="Safer choice among pain killers for patients at risk.",
                 safeguards="Only answers that pass disclosure control leave the hospitals.",
@@ -182,7 +187,9 @@ class _Story:
                 lay_summary="Two pain killers are compared for a rare, grave side effect.",
                 period_months=12,
             )
-            self._screen.say(f"{application.id}: {', '.join(f'{c} {s}' for c, s in application.countries.items())}")
+            self._screen.say(
+                f"{application.id}: {', '.join(f'{c} {s}' for c, s in application.countries.items())}"
+            )
         return application
 
     def decide(self, application: Application) -> None:
@@ -226,7 +233,10 @@ class _Story:
         with self._screen.step("Attempts beyond the permit are refused"):
             wider = to_plain(frame) | {
                 "covariates": [
-                    {"name": "smoker", "event": {"table": "observation", "concepts": [4275495], "descendants": False}}
+                    {
+                        "name": "smoker",
+                        "event": {"table": "observation", "concepts": [4275495], "descendants": False},
+                    }
                 ]
             }
             attempt(
@@ -250,11 +260,17 @@ class _Story:
     def account(self) -> dict[str, str]:
         """Every node's log is verified; a receipt by node."""
         receipts: dict[str, str] = {}
-        with self._screen.step("Everybody accounts: each node's log is verified, and receipts can be checked offline"):
+        with self._screen.step(
+            "Everybody accounts: each node's log is verified, and receipts can be checked offline"
+        ):
             for name, folder in self._space.folders.items():
                 with open_node(folder) as node, node.audit() as log:
                     report = log.verify()
-                    acts = {"EU": "question-answered", "access body": "permit-issued", "hospital": "view-read"}
+                    acts = {
+                        "EU": "question-answered",
+                        "access body": "permit-issued",
+                        "hospital": "view-read",
+                    }
                     entries = log.entries(act=acts[name.partition(" ")[2] or HUB], limit=1000)
                     receipt = log.receipt(entries[-1].index)
                     verify_receipt(receipt, node.keys.signing_jwk())
@@ -267,7 +283,9 @@ class _Story:
         return receipts
 
     def _open(self, session: Session, application: Application, frame: Any) -> Study:
-        return session.study("Celecoxib, diclofenac and haemorrhage", application, frame=frame, purpose="research")
+        return session.study(
+            "Celecoxib, diclofenac and haemorrhage", application, frame=frame, purpose="research"
+        )
 
     def _after_end(self, datasets: Sequence[Dataset], frame: StudyFrame) -> None:
         """A second permit that ends in a moment, and a question after that moment."""
@@ -365,18 +383,20 @@ def _write(
         Section(
             title="The question",
             text="Does celecoxib or diclofenac go with more gastrointestinal haemorrhage?\n\n"
-            f"{len(rows):,} persons began one of the two drugs. Each hospital computed sums over its own rows; the "
-            "sums were masked before they crossed the border, so that the coordinator saw totals only.",
+            f"{len(rows):,} persons began one of the two drugs. Each hospital computed sums over its own "
+            "rows; the sums were masked before they crossed the border, so that the coordinator saw totals only.",
         ),
         *(Section(title=QUESTIONS[name][0], answers=[answer]) for name, answer in answers.items()),
         Section(
             title="Federated and pooled",
-            text="The demo has all rows and can therefore hold the answers against statsmodels on the pooled rows.",
+            text="The demo has all rows, so it can hold the answers against statsmodels on the pooled rows.",
             tables=[comparison_table(comparisons)],
         ),
         Section(
             title="What was refused",
-            tables=[Table(title="Attempts beyond the permit", columns=("attempt", "answer"), rows=tuple(refusals))],
+            tables=[
+                Table(title="Attempts beyond the permit", columns=("attempt", "answer"), rows=tuple(refusals))
+            ],
         ),
         Section(
             title="Accounts",

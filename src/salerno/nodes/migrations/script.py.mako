@@ -1,4 +1,4 @@
-"""${message}"""
+"""${message}."""
 
 from alembic import op
 import sqlalchemy as sa
@@ -10,8 +10,10 @@ depends_on = None
 
 
 def upgrade() -> None:
+    """Make the changes."""
     ${upgrades if upgrades else "pass"}
 
 
 def downgrade() -> None:
+    """Take them back."""
     ${downgrades if downgrades else "pass"}
