@@ -1,4 +1,4 @@
-# make demo     the whole story on this machine: a data space of six nodes and one question to all of them
+# make demo     the whole story on this machine: a data space of seven nodes, and one question to all of them
 # make test     all tests, with coverage
 # make check    style, types, floors and rooms
 # make bench    the benchmarks, as ratios

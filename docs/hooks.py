@@ -1,4 +1,4 @@
-"""Makes the pages that come from the code: commands, methods, states, errors; and the lists of pages by folder."""
+"""Makes the pages that come from the code, and fills the folders of the navigation with their pages."""
 
 from __future__ import annotations
 
@@ -85,7 +85,12 @@ def _command(command: Any, path: str, depth: int) -> list[str]:
 
 
 def _methods() -> str:
-    lines = ["# Methods", "", "What each method answers, what a question of it looks like, and what comes back.", ""]
+    lines = [
+        "# Methods",
+        "",
+        "What each method answers, what a question of it looks like, and what comes back.",
+        "",
+    ]
     for path in sorted((ROOT / "src/salerno/analysis/methods").glob("[!_]*.py")):
         text = ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or ""
         lines += [f"## {path.stem}", "", text.replace("``", "`"), ""]
@@ -112,7 +117,9 @@ def _python() -> str:
 def _doc(name: str, value: Any) -> list[str]:
     lines = []
     if inspect.isroutine(value):
-        signature = re.sub(r"'", "", str(inspect.signature(value)).replace("self, ", "").replace("(self)", "()"))
+        signature = re.sub(
+            r"'", "", str(inspect.signature(value)).replace("self, ", "").replace("(self)", "()")
+        )
         lines = ["```python", f"{name}{signature}", "```", ""]
     return [*lines, "```text", inspect.getdoc(value) or "", "```", ""]
 
@@ -122,16 +129,24 @@ def _states() -> str:
 
     lines = ["# States", "", "Each table is the code itself: no other step is possible.", ""]
     seen: set[int] = set()
-    for path in sorted((ROOT / "src/salerno").glob("*/rules*")) + sorted((ROOT / "src/salerno").glob("*/rules/*.py")):
+    for path in sorted((ROOT / "src/salerno").glob("*/rules*")) + sorted(
+        (ROOT / "src/salerno").glob("*/rules/*.py")
+    ):
         if path.suffix != ".py" or path.name == "__init__.py":
             continue
         module = importlib.import_module(".".join(path.relative_to(ROOT / "src").with_suffix("").parts))
         for value in vars(module).values():
             if isinstance(value, StateTable) and id(value) not in seen:
                 seen.add(id(value))
-                lines += [f"## {value.noun}", "", "| from | step | to | who | rule |", "|---|---|---|---|---|"]
                 lines += [
-                    f"| {s.source or '(new)'} | {s.verb} | {s.target} | {s.actor} | {s.rule} |" for s in value.steps
+                    f"## {value.noun}",
+                    "",
+                    "| from | step | to | who | rule |",
+                    "|---|---|---|---|---|",
+                ]
+                lines += [
+                    f"| {s.source or '(new)'} | {s.verb} | {s.target} | {s.actor} | {s.rule} |"
+                    for s in value.steps
                 ]
                 lines.append("")
     return "\n".join(lines)
@@ -140,7 +155,7 @@ def _states() -> str:
 def _errors() -> str:
     from salerno.kernel import errors
 
-    lines = ["# Errors", "", "Each branch has its exit code and its HTTP status; the code names the kind.", "",
+    lines = ["# Errors", "", "Each branch has its exit code and HTTP status; the code names the kind.", "",
              "| branch | meaning | exit code | HTTP status |", "|---|---|---|---|"]  # fmt: skip
     for name, branch in errors.BRANCHES.items():
         meaning = (inspect.getdoc(branch) or "").splitlines()[0]
@@ -148,7 +163,11 @@ def _errors() -> str:
     found: dict[str, set[str]] = {}
     for path in sorted((ROOT / "src/salerno").rglob("*.py")):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-            if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in errors.BRANCHES:
+            if (
+                isinstance(node, ast.Call)
+                and isinstance(node.func, ast.Name)
+                and node.func.id in errors.BRANCHES
+            ):
                 first = node.args[0] if node.args else None
                 if isinstance(first, ast.Constant) and isinstance(first.value, str):
                     found.setdefault(first.value, set()).add(node.func.id)
