@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cache
+from itertools import count
 from typing import Any
 
 import ibis
@@ -59,23 +61,37 @@ def scope_of(
     )
 
 
-def views_of(
-    connection: Any, frames: Sequence[pd.DataFrame], scope: Scope, prefix: str = "view"
-) -> list[ibis.Table]:
-    """Each frame as a table of the engine, with the ``holder`` column."""
+def views_of(frames: Sequence[pd.DataFrame], scope: Scope) -> list[ibis.Table]:
+    """Each frame as a table of one DuckDB, with the ``holder`` column."""
+    connection = _duckdb()
     views = []
-    for i, frame in enumerate(frames):
-        typed = pd.DataFrame(
-            {n: frame[n].astype(_DTYPES[v.datatype]) for n, v in scope.dictionary.variables.items()}
-        )
-        schema = pa.schema([(n, _TYPES[v.datatype]) for n, v in scope.dictionary.variables.items()])
-        connection.con.register(
-            f"{prefix}{i}", pa.Table.from_pandas(typed, schema=schema, preserve_index=False)
-        )
-        table = connection.table(f"{prefix}{i}")
-        views.append(table.mutate(holder=ibis.literal(scope.names[scope.holders[i]])))
+    for holder, table in zip(scope.holders, tables_of(frames, scope), strict=True):
+        name = f"view{next(_numbers)}"
+        connection.con.register(name, table)
+        views.append(connection.table(name).mutate(holder=ibis.literal(scope.names[holder])))
     return views
 
+
+def tables_of(frames: Sequence[pd.DataFrame], scope: Scope) -> list[pa.Table]:
+    """Each frame with the columns and types of the dictionary."""
+    variables = scope.dictionary.variables
+    schema = pa.schema([(name, _TYPES[v.datatype]) for name, v in variables.items()])
+    return [
+        pa.Table.from_pandas(
+            pd.DataFrame({name: frame[name].astype(_DTYPES[v.datatype]) for name, v in variables.items()}),
+            schema=schema,
+            preserve_index=False,
+        )
+        for frame in frames
+    ]
+
+
+@cache
+def _duckdb() -> Any:
+    return ibis.duckdb.connect()
+
+
+_numbers = count()
 
 _DTYPES = {
     Datatype.STRING: "object",
@@ -97,15 +113,10 @@ def run(
     policy: DisclosurePolicy = OPEN,
     *,
     scope: Scope | None = None,
-    connection: Any = None,
-    views: Sequence[ibis.Table] | None = None,
-    names: Sequence[str] = (),
 ) -> Result:
     """The answer to a question over holders that have a frame each."""
-    scope = scope or scope_of(frames, policy, names)
-    if views is None:
-        views = views_of(connection or ibis.duckdb.connect(), frames, scope)
-    return run_views(question, views, scope)
+    scope = scope or scope_of(frames, policy)
+    return run_views(question, views_of(frames, scope), scope)
 
 
 def run_views(question: Question, views: Sequence[ibis.Table], scope: Scope) -> Result:

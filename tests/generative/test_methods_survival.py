@@ -1,0 +1,88 @@
+"""Survival curves and tests over random data and splits equal lifelines on the pooled rows."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from lifelines import KaplanMeierFitter
+from lifelines.statistics import multivariate_logrank_test
+
+from salerno.permits.model import DisclosurePolicy
+from tests.unit.analysis.methods.harness import run, scope_of
+
+FEW = settings(max_examples=10, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True)
+
+
+@st.composite
+def splits(draw: st.DrawFn, least: int = 30) -> tuple[pd.DataFrame, list[pd.DataFrame]]:
+    """Times with ties, of whole numbers or decimals, over one to five holders."""
+    rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
+    n = draw(st.integers(least, 300))
+    times = rng.exponential(draw(st.sampled_from([2.0, 40.0, 3000.0])), n)
+    decimals = draw(st.sampled_from([0, 1]))
+    pooled = pd.DataFrame(
+        {
+            "time": times.round(decimals),
+            "dead": rng.random(n) < draw(st.sampled_from([0.3, 0.8])),
+            "arm": rng.choice(["a", "b", "c"], n),
+        }
+    )
+    pooled.loc[rng.random(n) < 0.05, "time"] = None
+    owner = rng.integers(0, draw(st.integers(1, 5)), n)
+    return pooled, [pooled[owner == i].reset_index(drop=True) for i in range(owner.max() + 1)]
+
+
+@FEW
+@given(splits())
+def test_kaplan_meier_equals_pooled(data: tuple[pd.DataFrame, list[pd.DataFrame]]) -> None:
+    pooled, frames = data
+    question = {"method": "kaplan_meier", "time": "time", "event": "dead", "by": "arm"}
+    result = run(question, frames).result
+    for curve in result["strata"]:
+        own = pooled[(pooled["arm"] == curve["stratum"])].dropna()
+        resolution = result["resolution"]
+        rounded = np.ceil(own["time"] / resolution - 1e-9) * resolution
+        oracle = KaplanMeierFitter().fit(rounded, own["dead"])
+        assert curve["n"] == len(own)
+        assert curve["n_events"] == own["dead"].sum()
+        wanted = oracle.survival_function_at_times(np.array(curve["time"]) + 1e-6).to_numpy()
+        assert curve["survival"] == pytest.approx(wanted.tolist(), abs=1e-9)
+        risk = [int((rounded >= time - 1e-6).sum()) for time in curve["time"]]
+        assert curve["at_risk"] == risk
+
+
+@FEW
+@given(splits())
+def test_log_rank_equals_pooled(data: tuple[pd.DataFrame, list[pd.DataFrame]]) -> None:
+    pooled, frames = data
+    question = {"method": "log_rank", "time": "time", "event": "dead", "by": "arm", "resolution": 0.1}
+    if pooled["time"].max() > 1000 or (pooled["time"].dropna() % 1 == 0).all():
+        question["resolution"] = 1
+        pooled = pooled.assign(time=np.ceil(pooled["time"]))
+    complete = pooled.dropna()
+    oracle = multivariate_logrank_test(complete["time"].round(6), complete["arm"], complete["dead"])
+    result = run(question, frames).result
+    assert result["chi_square"] == pytest.approx(oracle.test_statistic, rel=1e-6, abs=1e-9)
+    assert result["p_value"] == pytest.approx(oracle.p_value, rel=1e-6, abs=1e-12)
+    assert sum(group["observed"] for group in result["strata"]) == complete["dead"].sum()
+    assert sum(group["expected"] for group in result["strata"]) == pytest.approx(complete["dead"].sum())
+
+
+@FEW
+@given(splits(least=100), st.sampled_from([None, 5, [1, 20, 100]]))
+def test_no_step_tells_of_few(data: tuple[pd.DataFrame, list[pd.DataFrame]], grid: object) -> None:
+    _, frames = data
+    least = 10
+    frames = [frame for frame in frames if len(frame) > 40] or [pd.concat(frames)]
+    policy = DisclosurePolicy(min_cell=least)
+    question = {"method": "kaplan_meier", "time": "time", "event": "dead", "resolution": 1}
+    result = run(question | ({"grid": grid} if grid else {}), frames, scope=scope_of(frames, policy)).result
+    [curve] = result["strata"]
+    assert all(count == 0 or count >= least for count in curve["events"])
+    assert all(count >= least for count in curve["at_risk"])
+    if curve["n_events"] is not None:
+        rest = curve["n_events"] - sum(curve["events"])
+        assert rest == 0 or rest >= least
