@@ -19,6 +19,7 @@ from salerno.kernel.values import to_json
 from salerno.web.callers import needs
 from salerno.web.components import instant_words, short_did
 from salerno.web.layout import Pages
+from salerno.web.tables import value_text
 
 TEMPLATES = Path(__file__).with_name("templates")
 READERS = ("officer", "steward", "operator")
@@ -84,16 +85,14 @@ def routes(
 
 def row_of(entry: Entry) -> dict[str, Any]:
     """An entry in words."""
-    detail = {
-        k: ", ".join(map(str, v)) if isinstance(v, (list, tuple)) else v for k, v in entry.detail.items()
-    }
+    detail = {name: value_text(value) for name, value in entry.detail.items()}
     return {
         "index": entry.index,
         "at": instant_words(entry.at),
         "actor": short_did(entry.actor),
         "act": entry.act,
         "words": entry.act.replace("-", " ").capitalize(),
-        "subject": entry.subject,
+        "subject": short_did(entry.subject),
         "rule": entry.rule,
         "detail": "; ".join(f"{k.replace('_', ' ')}: {v}" for k, v in detail.items()),
     }

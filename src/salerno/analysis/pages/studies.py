@@ -167,12 +167,11 @@ def question_words(question: dict[str, Any]) -> str:
     """A question as one line."""
     name = str(question.get("method", ""))
     form = FORM_OF.get(name)
-    rest = [
-        ", ".join(map(str, v)) if isinstance(v, list) else str(v)
-        for k, v in question.items()
-        if k != "method" and v is not None
-    ]
-    return f"{form.label if form else name}{': ' if rest else ''}{'; '.join(rest)}"
+    given = {k: v for k, v in question.items() if k not in ("method", "by") and v is not None}
+    shown = ", ".join(", ".join(map(str, v)) if isinstance(v, list) else str(v) for v in given.values())
+    by = question.get("by")
+    groups = f" by {' and '.join(map(str, by)) if isinstance(by, list) else by}" if by else ""
+    return f"{form.label if form else name}{': ' if shown else ''}{shown}{groups}"
 
 
 def _is_omop(datasets: Sequence[DatasetDescription]) -> bool:

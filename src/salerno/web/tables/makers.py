@@ -8,7 +8,7 @@ from typing import Any
 
 from salerno.web.tables.plain import records_table
 from salerno.web.tables.texts import (
-    COUNT_NAMES,
+    COUNTED,
     Table,
     Teller,
     exp,
@@ -75,7 +75,7 @@ def _survival(result: dict[str, Any], teller: Teller) -> list[Table]:
                 row.append(range_text(lists["conf_low"][i], lists["conf_high"][i]))
             rows.append(row)
         heads = [teller.word(n) for n in names] + ([teller.interval] if "conf_low" in lists else [])
-        hidden = [v for n in names if n in COUNT_NAMES for v in lists[n]]
+        hidden = [v for n in names if n in COUNTED for v in lists[n]]
         tables.append(make_table(f"Survival: {name}", heads, rows, teller.note(hidden)))
     if any(len(row) > 1 for row in summary):
         tables.insert(0, records_table("Survival by group", summary, teller))
@@ -100,11 +100,11 @@ def _crosstab(result: dict[str, Any], teller: Teller) -> list[Table]:
         heads.append("All")
         hidden += row_totals
         for line, value in zip(body, row_totals, strict=True):
-            line.append(teller.text("counts", value))
+            line.append(teller.text_of_total(value))
     if column_totals is not None:
         hidden += column_totals
-        last = [] if row_totals is None else [teller.text("counts", total)]
-        body.append(["All", *(teller.text("counts", v) for v in column_totals), *last])
+        last = [] if row_totals is None else [teller.text_of_total(total)]
+        body.append(["All", *(teller.text_of_total(v) for v in column_totals), *last])
     return [make_table(f"Persons by {row_name} and {column_name}", heads, body, teller.note(hidden))]
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from salerno.web.tables.texts import COUNT_NAMES, NOTHING, Table, Teller, make_table
+from salerno.web.tables.texts import COUNTED, NOTHING, Table, Teller, make_table
 
 
 def plain_tables(result: Mapping[str, Any], teller: Teller) -> list[Table]:
@@ -42,7 +42,7 @@ def plain_tables(result: Mapping[str, Any], teller: Teller) -> list[Table]:
 
 
 def _counts(values: Mapping[str, Any]) -> list[Any]:
-    return [v for k, v in values.items() if k in COUNT_NAMES]
+    return [v for k, v in values.items() if k in COUNTED]
 
 
 def _lists(columns: dict[str, list[Any]], teller: Teller) -> list[Table]:
@@ -55,7 +55,7 @@ def _lists(columns: dict[str, list[Any]], teller: Teller) -> list[Table]:
             [teller.text(n, v) for n, v in zip(names, line, strict=True)]
             for line in zip(*(columns[n] for n in names), strict=True)
         ]
-        hidden = [v for n in names if n in COUNT_NAMES for v in columns[n]]
+        hidden = [v for n in names if n in COUNTED for v in columns[n]]
         tables.append(
             make_table(
                 " and ".join(map(teller.word, names)),
@@ -73,5 +73,5 @@ def records_table(title: str, records: Sequence[Mapping[str, Any]], teller: Tell
         dict.fromkeys(k for r in records for k, v in r.items() if not isinstance(v, (list, Mapping)))
     )
     rows = [[teller.text(n, r[n]) if n in r else NOTHING for n in names] for r in records]
-    hidden = [r[n] for r in records for n in names if n in COUNT_NAMES and n in r]
+    hidden = [r[n] for r in records for n in names if n in COUNTED and n in r]
     return make_table(title, [teller.word(n) for n in names], rows, teller.note(hidden))

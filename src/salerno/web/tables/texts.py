@@ -12,9 +12,15 @@ NOTHING = "–"
 
 COUNT_NAMES = frozenset(
     {"n", "count", "counts", "events", "at_risk", "observed", "n_persons", "missing", "n_missing", "persons",
-     "total", "row_totals", "column_totals", "n_events", "censored", "below", "above"}
+     "censored", "below", "above"}
 )  # fmt: skip
 """Members that count persons: null there means suppressed, elsewhere that there is no such figure."""
+
+TOTAL_NAMES = frozenset({"total", "row_totals", "column_totals", "n_events"})
+"""Members that are totals: null there means hidden for the sake of a part, and says nothing of their size."""
+
+COUNTED = COUNT_NAMES | TOTAL_NAMES
+HIDDEN = "hidden"
 
 WORDS: dict[str, str] = {
     "above": "Above the last edge", "aic": "AIC", "at_risk": "At risk", "below": "Below the first edge",
@@ -84,7 +90,7 @@ class Teller:
     def text(self, name: str, value: Any) -> str:
         """The value of a member as a text."""
         if value is None:
-            return self.suppressed if name in COUNT_NAMES else NOTHING
+            return self.suppressed if name in COUNT_NAMES else HIDDEN if name in TOTAL_NAMES else NOTHING
         if name.startswith("p_value") and isinstance(value, (int, float)):
             return p_text(float(value))
         return value_text(value)
@@ -94,9 +100,13 @@ class Teller:
         if not any(value is None for value in values):
             return ""
         return (
-            f"{self.suppressed}: fewer than {self.min_cell} persons, or hidden so that such a figure "
+            f"{self.suppressed}: fewer than {self.min_cell} persons, or {HIDDEN} so that such a figure "
             "cannot be worked out from the others."
         )
+
+    def text_of_total(self, value: Any) -> str:
+        """A total of counts as a text."""
+        return self.text("total", value)
 
 
 def min_cell_of(answer: Mapping[str, Any]) -> int:
@@ -168,7 +178,7 @@ def make_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[str]]
 
 def _is_numeric(text: str) -> bool:
     plain = text.replace(NARROW_SPACE, "").lstrip("<≥±").removesuffix(" %")
-    if plain in (NOTHING, "∞", "-∞"):
+    if plain in (NOTHING, HIDDEN, "∞", "-∞"):
         return True
     low, _, high = plain.partition(" to ")
     try:
