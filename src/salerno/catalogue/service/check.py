@@ -7,8 +7,9 @@ from urllib.parse import quote
 
 from salerno.catalogue.model import Finding
 from salerno.catalogue.rules import check_description
-from salerno.catalogue.wire import read_catalogue
+from salerno.catalogue.wire import check_graph, read_graph
 from salerno.kernel.errors import Invalid, NotFound, Unavailable
+from salerno.standards.dcat import parse_graph
 
 _MEDIA_TYPES = {
     ".ttl": "text/turtle",
@@ -22,7 +23,10 @@ _MEDIA_TYPES = {
 
 
 def check_file(path: str | Path) -> list[Finding]:
-    """Findings on every data set of a DCAT file, in the file's order.
+    """Findings on every data set of a DCAT file, data set by data set.
+
+    The profile's mandatory part is checked on the file itself, also where our model does not carry it;
+    what is recommended, and whether texts and figures make sense, on what is read from it.
 
     Args:
         path: Turtle (``.ttl``), JSON-LD (``.jsonld``, ``.json``), RDF/XML (``.rdf``, ``.xml``) or N-Triples.
@@ -47,8 +51,13 @@ def check_file(path: str | Path) -> list[Finding]:
     except OSError as error:
         raise Unavailable("file-unreadable", f"{file.name!r} cannot be read: {error.strerror}") from error
     # Relative IRIs are read as lying beside the file; only its name, since findings show them.
-    reading = read_catalogue(data, media_type, base=f"file:///{quote(file.name)}")
-    found = list(reading.findings)
-    for description in reading.datasets:
-        found += check_description(description)
-    return found
+    graph = parse_graph(data, media_type, base=f"file:///{quote(file.name)}")
+    found = check_graph(graph)
+    named = {(finding.dataset, finding.property) for finding in found}
+    reading = read_graph(graph)
+    told = [*reading.findings, *(gap for d in reading.datasets for gap in check_description(d))]
+    found += [gap for gap in told if (gap.dataset, gap.property) not in named]
+    if not reading.has_catalogue and not reading.datasets and not found:
+        raise Invalid("no-catalogue", f"{file.name!r} has neither a dcat:Catalog nor a dcat:Dataset")
+    order = {iri: number for number, iri in enumerate(dict.fromkeys(finding.dataset for finding in found))}
+    return sorted(found, key=lambda finding: order[finding.dataset])

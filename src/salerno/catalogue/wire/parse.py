@@ -121,6 +121,7 @@ class _Reader:
         graph, node = self.graph, self.node
         starts, ends = self._period()
         distribution = graph.node(node, "dcat:distribution")
+        pages = self.iris(distribution, "dcat:accessURL") or self.iris(node, "dcat:landingPage")
         return DatasetDescription(
             iri=self.iri,
             identifier=self.text(node, "dct:identifier"),
@@ -142,7 +143,7 @@ class _Reader:
             population_coverage=self.text(node, "healthdcatap:populationCoverage"),
             coding_systems=tuple(self.iris(node, "healthdcatap:hasCodingSystem")),
             language=self.language,
-            access_url=next(iter(self.iris(distribution, "dcat:accessURL")), ""),
+            access_url=next(iter(pages), ""),
         )
 
     def texts(self, node: Any, *names: str) -> list[str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pyoxigraph import NamedNode
 
 PREFIXES: dict[str, str] = {
+    "adms": "http://www.w3.org/ns/adms#",
     "csvw": "http://www.w3.org/ns/csvw#",
     "cv": "http://data.europa.eu/m8g/",
     "dcat": "http://www.w3.org/ns/dcat#",
