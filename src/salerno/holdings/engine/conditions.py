@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import date, datetime
+from functools import reduce
+from operator import or_
 from typing import Any
 
 import ibis
@@ -37,6 +39,8 @@ def condition_expression(table: ibis.Table, condition: Condition, *, where: str)
                 "condition-value", f"The condition on {condition.column!r} needs a list of values after 'in'"
             )
         values = [_value(column.type(), v, condition.column) for v in condition.value]
+        if isinstance(column.type(), dt.Floating):  # DuckDB's IN takes -0.0 and 0.0 for two numbers
+            return reduce(or_, [column == value for value in values], ibis.literal(False))
         return column.isin(values) if values else ibis.literal(False)
     value = _value(column.type(), condition.value, condition.column)
     match condition.operator:

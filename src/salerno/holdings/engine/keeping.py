@@ -66,7 +66,9 @@ class KeepingEngine(IbisEngine):
         most: Unused frames that are kept at once.
     """
 
-    def __init__(self, limits: EngineLimits | None = None, *, idle_seconds: float = 300, most: int = 4) -> None:
+    def __init__(
+        self, limits: EngineLimits | None = None, *, idle_seconds: float = 300, most: int = 4
+    ) -> None:
         super().__init__(limits)
         self._idle_seconds = idle_seconds
         self._most = most
@@ -128,7 +130,11 @@ class KeepingEngine(IbisEngine):
             unused = sorted(
                 ((kept.left_at, key) for key, kept in self._frames.items() if kept.users == 0), reverse=True
             )
-            old = [key for rank, (left_at, key) in enumerate(unused) if rank >= self._most or now - left_at >= idle_seconds]
+            old = [
+                key
+                for rank, (left_at, key) in enumerate(unused)
+                if rank >= self._most or now - left_at >= idle_seconds
+            ]
             dropped = [self._frames.pop(key) for key in old]
             for key in old:
                 self._opening.pop(key, None)
