@@ -384,7 +384,7 @@ def _write(
             title="The question",
             text="Does celecoxib or diclofenac go with more gastrointestinal haemorrhage?\n\n"
             f"{len(rows):,} persons began one of the two drugs. Each hospital computed sums over its own "
-            "rows; the sums were masked before they crossed the border, so that the coordinator saw totals only.",
+            "rows; the sums were masked before they crossed the border: the coordinator saw totals only.",
         ),
         *(Section(title=QUESTIONS[name][0], answers=[answer]) for name, answer in answers.items()),
         Section(
