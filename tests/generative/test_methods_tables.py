@@ -112,7 +112,7 @@ def test_crosstab_equals_pooled(data: tuple[pd.DataFrame, list[pd.DataFrame]]) -
 def test_hidden_cells_cannot_be_had_by_subtraction(
     data: tuple[pd.DataFrame, list[pd.DataFrame]], policy: DisclosurePolicy
 ) -> None:
-    pooled, frames = data
+    _, frames = data
     frames = [frame for frame in frames if len(frame.dropna()) >= 10]
     assume(frames)
     result = run({"method": "crosstab", "rows": "stage", "columns": "sex"}, frames, policy).result

@@ -99,6 +99,8 @@ def parse_formula(text: Any, scope: Scope, references: Mapping[str, str] | None 
     """Read a formula against the dictionary.
 
     Args:
+        text: The formula, e.g. ``status ~ age + C(site)``.
+        scope: What the nodes agree on; its dictionary has the columns.
         references: Reference level by column, for factors that the formula gives none.
 
     Raises:

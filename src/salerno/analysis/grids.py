@@ -88,14 +88,17 @@ class Bracket:
 
     @property
     def n_units(self) -> int:
+        """Number of bins."""
         return self.high - self.low
 
     @property
     def start(self) -> float:
+        """Lower bound, which belongs to it."""
         return max(ldexp(self.low, self.exponent), self.floor)
 
     @property
     def end(self) -> float:
+        """Upper bound, which does not."""
         return min(ldexp(self.high, self.exponent), self.ceiling)
 
     def refined(self, bits: int) -> Bracket:

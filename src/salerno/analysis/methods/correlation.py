@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import ibis.expr.types as ir
 
+from salerno.analysis.model import Aggregate, Question, Result, Scope, Sums
+from salerno.analysis.questions import check_keys
 from salerno.analysis.sums.covariance import (
     Covariance,
     covariance_of,
@@ -15,8 +17,6 @@ from salerno.analysis.sums.covariance import (
     local_covariance,
     step_covariance,
 )
-from salerno.analysis.model import Aggregate, Question, Result, Scope, Sums
-from salerno.analysis.questions import check_keys
 
 NAME = "correlation"
 

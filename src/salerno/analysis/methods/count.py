@@ -15,9 +15,9 @@ import pyarrow as pa
 
 from salerno.analysis.disclosure.cells import hidden_cells
 from salerno.analysis.disclosure.persons import check_persons
-from salerno.analysis.sums.columns import cells_of, every, integers, is_listed, keys_of, scatter
 from salerno.analysis.model import Aggregate, Question, Result, Scope, Sums
 from salerno.analysis.questions import Factor, check_keys, factor, names
+from salerno.analysis.sums.columns import cells_of, every, integers, is_listed, keys_of, scatter
 
 NAME = "count"
 
@@ -31,6 +31,7 @@ class State:
 
     @property
     def n_cells(self) -> int:
+        """Number of groups."""
         return prod(len(f.levels) for f in self.factors)
 
 

@@ -24,13 +24,6 @@ from numpy.typing import NDArray
 from scipy.special import chdtrc
 
 from salerno.analysis.disclosure.persons import check_level, check_model_size, check_persons, check_some
-from salerno.analysis.sums.columns import every, integers, is_listed, keys_of
-from salerno.analysis.sums.design import design_of
-from salerno.analysis.sums.hazards import Hazards
-from salerno.analysis.sums.newton import Maximum, Newton, advance
-from salerno.analysis.sums.regression import Survey, right_side, term_rows
-from salerno.analysis.sums.risk_sets import RiskSums, full, score_of
-from salerno.analysis.sums.survival import FollowUp, LifeTable, exponent_counts, follow_up
 from salerno.analysis.formula import Formula, parse_formula
 from salerno.analysis.model import Aggregate, Question, Result, Scope, Sums
 from salerno.analysis.questions import (
@@ -43,6 +36,13 @@ from salerno.analysis.questions import (
     names,
     references,
 )
+from salerno.analysis.sums.columns import every, integers, is_listed, keys_of
+from salerno.analysis.sums.design import design_of
+from salerno.analysis.sums.hazards import Hazards
+from salerno.analysis.sums.newton import Maximum, Newton, advance
+from salerno.analysis.sums.regression import Survey, right_side, term_rows
+from salerno.analysis.sums.risk_sets import RiskSums, full, score_of
+from salerno.analysis.sums.survival import FollowUp, LifeTable, exponent_counts, follow_up
 from salerno.kernel.errors import Invalid, Refused
 
 NAME = "cox"

@@ -17,11 +17,11 @@ import pyarrow as pa
 from numpy.typing import NDArray
 from scipy.special import chdtrc
 
-from salerno.analysis.disclosure.cells import hidden_cells, is_small
+from salerno.analysis.disclosure.cells import hidden_cells
 from salerno.analysis.disclosure.persons import check_persons, check_some
-from salerno.analysis.sums.columns import cells_of, every, integers, is_listed, keys_of, scatter
 from salerno.analysis.model import Aggregate, Question, Result, Scope, Sums
 from salerno.analysis.questions import Factor, check_keys, factor, required
+from salerno.analysis.sums.columns import cells_of, every, integers, is_listed, keys_of, scatter
 from salerno.kernel.errors import Invalid
 
 NAME = "crosstab"
@@ -38,6 +38,7 @@ class State:
 
     @property
     def shape(self) -> tuple[int, int]:
+        """Number of rows and columns."""
         return len(self.rows.levels), len(self.columns.levels)
 
 
@@ -111,10 +112,8 @@ def _told(counts: Counts, hidden: NDArray[np.bool_]) -> list[int | None]:
 def _totals(cells: Counts, withheld: NDArray[np.bool_], axis: int, min_cell: int) -> list[int | None]:
     """Margins; a small one goes with another, and one with a withheld part is not known."""
     totals = cells.sum(axis=axis)
-    unknown = withheld.any(axis=axis)
-    return _told(
-        totals, hidden_cells(totals, min_cell, unknown if unknown.any() else is_small(totals, min_cell))
-    )
+    unknown: NDArray[np.bool_] = np.any(withheld, axis=axis)
+    return _told(totals, hidden_cells(totals, min_cell, unknown))
 
 
 def _tests(cells: Counts) -> dict[str, Any]:

@@ -15,9 +15,9 @@ from typing import Any
 import ibis.expr.types as ir
 import numpy as np
 
-from salerno.analysis.sums.moments import Moments, guard_moments, local_moments, step_moments
 from salerno.analysis.model import Aggregate, Question, Result, Scope, Sums
 from salerno.analysis.questions import check_keys, factor, names, numeric
+from salerno.analysis.sums.moments import Moments, guard_moments, local_moments, step_moments
 from salerno.kernel.errors import Invalid
 
 NAME = "describe"

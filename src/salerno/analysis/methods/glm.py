@@ -19,6 +19,9 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from salerno.analysis.disclosure.persons import check_level, check_model_size, check_persons, check_some
+from salerno.analysis.formula import Formula, Numeric, parse_formula
+from salerno.analysis.model import Aggregate, Question, Result, Scope, Sums
+from salerno.analysis.questions import Factor, check_keys, choice, conf_level, numeric, references
 from salerno.analysis.sums import families
 from salerno.analysis.sums.columns import (
     as_number,
@@ -34,9 +37,6 @@ from salerno.analysis.sums.columns import (
 from salerno.analysis.sums.design import Design, codes_of, design_of, evaluate, is_defined
 from salerno.analysis.sums.newton import Maximum, Newton, advance, invert
 from salerno.analysis.sums.regression import Survey, right_side, term_rows
-from salerno.analysis.formula import Formula, Numeric, parse_formula
-from salerno.analysis.model import Aggregate, Question, Result, Scope, Sums
-from salerno.analysis.questions import Factor, check_keys, choice, conf_level, numeric, references
 from salerno.catalogue.model import Variable
 from salerno.kernel.errors import Invalid
 
@@ -331,7 +331,9 @@ def _local_fit(view: ir.Table, state: Fitting) -> Aggregate:
     for i, j in design.pairs():
         metrics[f"h{i}_{j}"] = (rows[f"v{j}"] if i == 0 else rows[f"v{i}"] * rows[f"p{j}"]).sum()
     if state.null_at is not None:
-        metrics["null_ll"] = _weighted_sum(families.log_likelihood(rows.y, rows.null, "binomial"), rows, model)
+        metrics["null_ll"] = _weighted_sum(
+            families.log_likelihood(rows.y, rows.null, model.family), rows, model
+        )
         metrics["null_gradient"] = _weighted_sum(rows.y - rows.null, rows, model)
         metrics["null_information"] = _weighted_sum(rows.null * (1.0 - rows.null), rows, model)
     keys = [rows[f"key{i}"] for i in range(len(design.factors))]

@@ -1,14 +1,15 @@
 """Histogram of a numeric column, without its smallest and largest value.
 
-Question: ``{"method": "histogram", "variable": "LAB_TSC", "bins": 20}``; ``bins`` is a number, or a rising list
-of edges. Result: ``{"variable", "edges", "counts", "below", "above", "n"}``. Each bin has its lower edge and not
-its upper one. With a number of bins the first and the last bin also take the values beyond their outer edges;
-with given edges those are ``below`` and ``above``. A count that may not be told is null.
+Question: ``{"method": "histogram", "variable": "LAB_TSC", "bins": 20}``; ``bins`` is a number, or a rising
+list of edges. Result: ``{"variable", "edges", "counts", "below", "above", "n"}``. Each bin has its lower edge
+and not its upper one. With a number of bins the first and the last bin also take the values beyond their
+outer edges; with given edges those are ``below`` and ``above``. A count that may not be told is null.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from math import floor
 
 import ibis.expr.types as ir
@@ -17,10 +18,10 @@ from numpy.typing import NDArray
 
 from salerno.analysis.disclosure.cells import hidden_cells, merged
 from salerno.analysis.disclosure.persons import check_persons, check_some
-from salerno.analysis.sums.bins import guard_bins, local_brackets, local_edges, local_magnitudes, runs
 from salerno.analysis.grids import N_MAGNITUDES, Bracket, enclosing, magnitude_edges, nice_step
 from salerno.analysis.model import Aggregate, Question, Result, Scope, Sums
 from salerno.analysis.questions import check_keys, number, numbers, numeric, required
+from salerno.analysis.sums.bins import guard_bins, local_brackets, local_edges, local_magnitudes, runs
 from salerno.catalogue.model import Datatype, Variable
 from salerno.kernel.errors import Invalid
 
@@ -57,11 +58,7 @@ def start(question: Question, scope: Scope) -> State:
     bins = question.get("bins", 20)
     if isinstance(bins, (list, tuple)):
         edges = numbers(bins, key="bins")
-        if (
-            len(edges) < 2
-            or len(edges) > _MOST_BINS
-            or any(a >= b for a, b in zip(edges, edges[1:], strict=False))
-        ):
+        if len(edges) < 2 or len(edges) > _MOST_BINS or any(a >= b for a, b in pairwise(edges)):
             raise Invalid(
                 "wrong-edges", f"'bins' must be 2 to {_MOST_BINS} rising edges, or a number of bins"
             )

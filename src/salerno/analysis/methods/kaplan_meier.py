@@ -22,7 +22,6 @@ from scipy.special import ndtri
 
 from salerno.analysis.disclosure.cells import hidden_cells, is_small, merged
 from salerno.analysis.disclosure.persons import check_persons, check_some
-from salerno.analysis.sums.survival import Curve, LifeTable, follow_up, group_names, kaplan_meier
 from salerno.analysis.grids import multiples, nice_step, ticks
 from salerno.analysis.model import Aggregate, Question, Result, Scope, Sums
 from salerno.analysis.questions import (
@@ -35,6 +34,7 @@ from salerno.analysis.questions import (
     numbers,
     required,
 )
+from salerno.analysis.sums.survival import Curve, LifeTable, follow_up, group_names, kaplan_meier
 from salerno.kernel.errors import Invalid
 
 NAME = "kaplan_meier"
@@ -59,6 +59,7 @@ class State:
 
     @property
     def is_surveyed(self) -> bool:
+        """Whether the grid of times is agreed."""
         return self.table.follow.resolution > 0
 
 
@@ -178,7 +179,7 @@ def _told(curve: Curve, wanted: NDArray[np.int64], min_cell: int) -> NDArray[np.
     total = np.cumsum(curve.died)[alive]
     steps = np.diff(total, prepend=0)
     starts = merged(steps, min_cell)
-    ends = alive[np.append(starts[1:] - 1, len(alive) - 1)]
+    ends: NDArray[np.int64] = alive[np.append(starts[1:] - 1, len(alive) - 1)]
     if is_small(np.add.reduceat(steps, starts), min_cell).any():
         return alive[:0]
     return ends

@@ -15,9 +15,9 @@ from scipy.special import chdtrc
 
 from salerno.analysis.disclosure.cells import hidden_cells
 from salerno.analysis.disclosure.persons import check_level, check_persons, check_some
-from salerno.analysis.sums.survival import LifeTable, follow_up, group_names, log_rank
 from salerno.analysis.model import Aggregate, Question, Result, Scope, Sums
 from salerno.analysis.questions import check_keys, factor, names, required
+from salerno.analysis.sums.survival import LifeTable, follow_up, group_names, log_rank
 from salerno.kernel.errors import Invalid
 
 NAME = "log_rank"
@@ -35,6 +35,7 @@ class State:
 
     @property
     def is_surveyed(self) -> bool:
+        """Whether the grid of times is agreed."""
         return self.table.follow.resolution > 0
 
 

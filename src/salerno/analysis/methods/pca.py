@@ -1,8 +1,8 @@
 """Principal components of standardised variables, from the pooled correlations.
 
 Question: ``{"method": "pca", "variables": ["LAB_TSC", "LAB_TRIG", "LAB_HDL"]}``.
-Result: ``{"variables", "eigenvalues", "explained", "loadings", "means", "sds", "n"}``; ``loadings`` has one row
-per variable and one column per component, each component's largest loading is positive.
+Result: ``{"variables", "eigenvalues", "explained", "loadings", "means", "sds", "n"}``; ``loadings`` has one
+row per variable and one column per component, each component's largest loading is positive.
 """
 
 from __future__ import annotations
@@ -10,6 +10,8 @@ from __future__ import annotations
 import ibis.expr.types as ir
 import numpy as np
 
+from salerno.analysis.model import Aggregate, Question, Result, Scope, Sums
+from salerno.analysis.questions import check_keys
 from salerno.analysis.sums.covariance import (
     Covariance,
     covariance_of,
@@ -17,8 +19,6 @@ from salerno.analysis.sums.covariance import (
     local_covariance,
     step_covariance,
 )
-from salerno.analysis.model import Aggregate, Question, Result, Scope, Sums
-from salerno.analysis.questions import check_keys
 
 NAME = "pca"
 

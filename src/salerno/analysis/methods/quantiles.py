@@ -1,8 +1,8 @@
 """Quantiles by nested histograms: exact to a resolution that the answer states.
 
 Question: ``{"method": "quantiles", "variable": "LAB_TSC", "probabilities": [0.05, 0.5, 0.95]}``.
-Result: ``{"variable", "probabilities", "values", "resolution", "n"}``: R's type-7 quantile of the pooled values
-lies within ``resolution`` of each value. Bins are halved on as long as the bin that a quantile lies in
+Result: ``{"variable", "probabilities", "values", "resolution", "n"}``: R's type-7 quantile of the pooled
+values lies within ``resolution`` of each value. Bins are halved on as long as the bin that a quantile lies in
 would still hold at least the threshold of persons; so ties and large groups give finer answers.
 """
 
@@ -16,10 +16,10 @@ import numpy as np
 
 from salerno.analysis.disclosure.cells import merged
 from salerno.analysis.disclosure.persons import check_persons, check_some
-from salerno.analysis.sums.bins import guard_bins, local_brackets, local_magnitudes, runs
 from salerno.analysis.grids import LOWEST, N_MAGNITUDES, Bracket, enclosing, magnitude_edges
 from salerno.analysis.model import Aggregate, Question, Result, Scope, Sums
 from salerno.analysis.questions import check_keys, numbers, numeric, required
+from salerno.analysis.sums.bins import guard_bins, local_brackets, local_magnitudes, runs
 from salerno.catalogue.model import Datatype, Variable
 
 NAME = "quantiles"
@@ -53,6 +53,7 @@ class State:
 
     @property
     def is_whole(self) -> bool:
+        """Whether the values are whole numbers, so that an interval of one is a value."""
         return self.variable.datatype is not Datatype.NUMBER
 
     def open_brackets(self) -> list[Bracket]:

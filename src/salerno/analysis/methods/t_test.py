@@ -16,9 +16,9 @@ import ibis.expr.types as ir
 from scipy.special import stdtr, stdtrit
 
 from salerno.analysis.disclosure.persons import check_level
-from salerno.analysis.sums.moments import Moments, guard_moments, local_moments, step_moments
 from salerno.analysis.model import Aggregate, Question, Result, Scope, Sums
 from salerno.analysis.questions import Factor, check_keys, choice, conf_level, factor, numeric, required
+from salerno.analysis.sums.moments import Moments, guard_moments, local_moments, step_moments
 from salerno.kernel.errors import Invalid, Refused, near
 
 NAME = "t_test"

@@ -12,9 +12,9 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from salerno.analysis.disclosure.cells import merged
-from salerno.analysis.sums.columns import as_number, integers, is_present, real, scatter
 from salerno.analysis.grids import HIGHEST, LARGEST, LOWEST, N_EXPONENTS, N_MAGNITUDES, Bracket
 from salerno.analysis.model import Aggregate, Scope, Sums
+from salerno.analysis.sums.columns import as_number, integers, is_present, real, scatter
 from salerno.catalogue.model import Variable
 
 Counts = NDArray[np.int64]
@@ -96,7 +96,9 @@ def guard_bins(sums: Sums, spans: Sequence[int], scope: Scope) -> Sums:
     """With few holders, join bins until each run has nobody or enough; the runs alone are told.
 
     Args:
+        sums: The holder's ``bins`` and ``inner``.
         spans: Number of bins of each bracket; a run stays within one.
+        scope: What the nodes agree on.
     """
     if not scope.few:
         return sums

@@ -81,7 +81,7 @@ def keys_of(
 
 
 def cells_of(table: pa.Table, factors: Sequence[Factor]) -> NDArray[np.int64]:
-    """Flat cell number of each aggregated row, in row-major order of the factors' levels; -1 for null keys."""
+    """Cell number of each aggregated row, in row-major order of the factors' levels; -1 for null keys."""
     cells = np.zeros(table.num_rows, dtype=np.int64)
     outside = np.zeros(table.num_rows, dtype=bool)
     for position, factor in enumerate(factors):

@@ -10,9 +10,9 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from salerno.analysis.disclosure.persons import check_level, check_model_size, check_persons, check_some
-from salerno.analysis.sums.columns import as_number, every, integers, is_present, matrix, real
 from salerno.analysis.model import Aggregate, Question, Scope, Sums
 from salerno.analysis.questions import names, numeric
+from salerno.analysis.sums.columns import as_number, every, integers, is_present, matrix, real
 from salerno.catalogue.model import Variable
 from salerno.kernel.errors import Invalid, Refused
 
@@ -38,6 +38,7 @@ class Covariance:
 
     @property
     def names(self) -> list[str]:
+        """Names of the variables."""
         return [variable.name for variable in self.variables]
 
     def correlation(self) -> Array:

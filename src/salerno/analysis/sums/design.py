@@ -19,10 +19,10 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from salerno.analysis.sums.columns import as_number, every, is_present, real
 from salerno.analysis.formula import Formula, Node, Numeric, Term
 from salerno.analysis.model import Scope
 from salerno.analysis.questions import Factor, variable
+from salerno.analysis.sums.columns import as_number, every, is_present, real
 
 Array = NDArray[np.float64]
 
@@ -64,13 +64,15 @@ class Design:
 
     @property
     def names(self) -> tuple[str, ...]:
+        """R's names of the coefficients."""
         return tuple(column.name for column in self.columns)
 
     def with_scales(self, sums: Array, squares: Array, n: int) -> Design:
         """The design with parts centred where the model allows, and scaled.
 
         Args:
-            sums, squares: Pooled sums of each part but the constant and of its squares.
+            sums: Pooled sums of each part but the constant.
+            squares: Pooled sums of its squares.
             n: Rows behind them, > 0.
         """
         centres, scales = [0.0], [1.0]
@@ -119,6 +121,7 @@ class Design:
         """Weighted cross products of the columns, summed over groups.
 
         Args:
+            codes: Level number by group and factor.
             sums: Sums of products of parts by group, upper triangle in row order, shape (groups, pairs).
 
         Returns:
@@ -194,7 +197,10 @@ class Design:
         return result
 
     def _look_up(
-        self, columns: Mapping[str, ir.Value], numbers: tuple[int, ...], entries: list[tuple[tuple[int, ...], float]]
+        self,
+        columns: Mapping[str, ir.Value],
+        numbers: tuple[int, ...],
+        entries: list[tuple[tuple[int, ...], float]],
     ) -> ir.Value:
         """The coefficient of a row's levels, zero for reference levels."""
         if not numbers:
@@ -213,6 +219,7 @@ def design_of(formula: Formula, *, levels: Sequence[Factor] | None = None, const
     """Lay out the columns as R's ``model.matrix`` does with treatment contrasts.
 
     Args:
+        formula: The model.
         levels: The formula's factors with the levels to use, when some have nobody.
         constant: As in Cox regression: contrasts as with an intercept, but no column for it.
 

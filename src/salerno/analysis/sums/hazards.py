@@ -11,12 +11,12 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from salerno.analysis.model import Scope, Sums
+from salerno.analysis.questions import Factor
 from salerno.analysis.sums.columns import integers, is_event, keys_of, matrix, real
 from salerno.analysis.sums.design import Design, codes_of
 from salerno.analysis.sums.risk_sets import RiskSums, Score, score_of
 from salerno.analysis.sums.survival import FollowUp
-from salerno.analysis.model import Scope, Sums
-from salerno.analysis.questions import Factor
 
 Array = NDArray[np.float64]
 
@@ -40,6 +40,7 @@ class Hazards:
 
     @property
     def size(self) -> int:
+        """Number of coefficients."""
         return len(self.design.columns)
 
     def expression(self, view: ir.Table, complete: ir.BooleanValue, coefficients: Array) -> ir.Table:

@@ -16,6 +16,8 @@ from numpy.typing import NDArray
 
 from salerno.analysis.disclosure.cells import hidden_cells
 from salerno.analysis.disclosure.persons import check_persons, check_some
+from salerno.analysis.model import Aggregate, Scope, Sums
+from salerno.analysis.questions import Factor
 from salerno.analysis.sums.columns import (
     as_number,
     cells_of,
@@ -27,8 +29,6 @@ from salerno.analysis.sums.columns import (
     matrix,
     scatter,
 )
-from salerno.analysis.model import Aggregate, Scope, Sums
-from salerno.analysis.questions import Factor
 from salerno.catalogue.model import Variable
 
 Array = NDArray[np.float64]
@@ -62,10 +62,12 @@ class Moments:
 
     @property
     def n_groups(self) -> int:
+        """Number of groups."""
         return prod(len(f.levels) for f in self.factors)
 
     @property
     def is_complete(self) -> bool:
+        """Whether both rounds are done."""
         return self.variance is not None
 
 
@@ -153,9 +155,9 @@ def step_moments(sums: Sums, moments: Moments) -> Moments:
     """
     if moments.centres is None:
         counts = sums["counts"]
-        withheld = sums["hidden"] > 0
+        withheld: NDArray[np.bool_] = np.asarray(sums["hidden"] > 0)
         totals = counts.sum(axis=0)
-        for total, blank in zip(totals.tolist(), withheld.any(axis=0).tolist(), strict=True):
+        for total, blank in zip(totals.tolist(), np.any(withheld, axis=0).tolist(), strict=True):
             if not blank:
                 check_some(total, moments.scope.policy)
         hidden = _hidden(counts, moments.scope.policy.min_cell, withheld)

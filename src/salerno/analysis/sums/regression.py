@@ -14,11 +14,11 @@ from numpy.typing import NDArray
 from scipy.special import ndtr, ndtri, stdtr, stdtrit
 
 from salerno.analysis.disclosure.persons import check_level
-from salerno.analysis.sums.columns import as_number, every, integers, is_listed, is_unlisted, matrix, some
-from salerno.analysis.sums.design import Design, codes_of, is_defined, part_value
 from salerno.analysis.formula import Formula
 from salerno.analysis.model import Scope, Sums
 from salerno.analysis.questions import Factor, variable
+from salerno.analysis.sums.columns import as_number, every, integers, is_listed, is_unlisted, matrix, some
+from salerno.analysis.sums.design import Design, codes_of, is_defined, part_value
 from salerno.permits.model import DisclosurePolicy
 
 Array = NDArray[np.float64]
@@ -36,7 +36,7 @@ def right_side(view: ir.Table, formula: Formula, scope: Scope) -> ir.BooleanValu
 
 @dataclass(frozen=True)
 class Survey:
-    """What is agreed about the right side before the fit: level counts, and means and squares of the parts."""
+    """What is agreed about the right side before the fit: level counts, sums and squares of the parts."""
 
     formula: Formula
     design: Design

@@ -13,6 +13,9 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from salerno.analysis.grids import HIGHEST, LOWEST, MOST_TIMES, N_EXPONENTS, time_resolution, upper_bound
+from salerno.analysis.model import Question, Scope, Sums
+from salerno.analysis.questions import Event, Factor, event, number, numeric
 from salerno.analysis.sums.columns import (
     as_number,
     cells_of,
@@ -27,9 +30,6 @@ from salerno.analysis.sums.columns import (
     scatter,
     some,
 )
-from salerno.analysis.grids import HIGHEST, LOWEST, MOST_TIMES, N_EXPONENTS, time_resolution, upper_bound
-from salerno.analysis.model import Question, Scope, Sums
-from salerno.analysis.questions import Event, Factor, event, number, numeric
 from salerno.catalogue.model import Datatype, Variable
 from salerno.kernel.errors import Invalid
 
@@ -55,6 +55,7 @@ class FollowUp:
 
     @property
     def is_whole(self) -> bool:
+        """Whether times are whole numbers."""
         return self.time.datatype is not Datatype.NUMBER
 
     def conditions(self, view: ir.Table) -> list[ir.BooleanValue]:
@@ -149,6 +150,7 @@ class LifeTable:
 
     @property
     def n_groups(self) -> int:
+        """Number of groups."""
         return int(np.prod([len(f.levels) for f in self.factors], dtype=np.int64))
 
     def complete(self, view: ir.Table) -> ir.BooleanValue:
@@ -239,14 +241,15 @@ def kaplan_meier(died: Counts, left: Counts) -> Curve:
     with np.errstate(divide="ignore", invalid="ignore"):
         factor = np.where(risk > 0, 1.0 - died / risk, 1.0)
         hazard = np.where(died > 0, died / (risk * (risk - died).astype(np.float64)), 0.0)
-    return Curve(np.cumprod(factor), np.cumsum(hazard), risk, died)
+    return Curve(np.cumprod(factor, dtype=np.float64), np.cumsum(hazard), risk, died)
 
 
 def log_rank(died: Counts, left: Counts) -> tuple[Array, Array]:
     """Expected events by group, and the covariance of observed minus expected.
 
     Args:
-        died, left: Events and censorings, shape (groups, ticks).
+        died: Events, shape (groups, ticks).
+        left: Censorings, same shape.
     """
     risk = at_risk(died, left).astype(np.float64)
     total_risk, total_died = risk.sum(axis=0), died.sum(axis=0)
