@@ -55,10 +55,10 @@ def space(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Space]:
                 with node.trust() as trust:
                     trust.admit(other.own, node.operator)
     for short, people in PEOPLE.items():
-        for login, name, role in people:
+        for login, full_name, may in people:
             with nodes[short].accounts() as accounts:
-                person = "patient-7" if role is PersonRole.CITIZEN else ""
-                accounts.create(login, name, PASSWORD, [role], person)
+                person = "patient-7" if may is PersonRole.CITIZEN else ""
+                accounts.create(login, full_name, PASSWORD, [may], person)
     servers = [serve(node) for node in nodes.values()]
     try:
         yield Space(nodes, folder)

@@ -122,6 +122,32 @@ def test_log_out_ends_the_session(visit: Any) -> None:
     assert "/log-in" in page.url
 
 
+def test_what_was_typed_survives_the_end_of_the_session(visit: Any, space: Space) -> None:
+    visitor = visit("hub")
+    page = visitor.log_in("rosa", "/applications/new")
+    page.get_by_label("Name of the project").fill("Typed <before> the end")
+    page.get_by_label("Count").check()
+    page.get_by_label("Describe").check()
+    (token,) = [c["value"] for c in page.context.cookies() if c["name"].endswith("session")]
+    with space.nodes["hub"].accounts() as accounts:
+        accounts.log_out(token)
+    page.get_by_role("button", name="Save the draft").click()
+    page.get_by_role("heading", level=1, name="Your session has ended").wait_for()
+    visitor.check("hub-session-ended")
+    page.get_by_label("Log-in name").fill("rosa")
+    page.get_by_label("Password").fill("not this one, sorry")
+    page.get_by_role("button", name="Log in").click()
+    page.get_by_role("link", name="Log-in name or password is wrong").wait_for()
+    page.get_by_label("Password").fill(PASSWORD)
+    page.get_by_role("button", name="Log in").click()
+    page.get_by_role("button", name="Send what I typed").wait_for()
+    visitor.check("hub-welcome-back")
+    page.get_by_role("button", name="Send what I typed").click()
+    page.get_by_text("The draft is saved").wait_for()
+    assert page.get_by_role("heading", level=1).inner_text() == "Typed <before> the end"
+    assert page.get_by_text("count, describe").count() == 1
+
+
 def test_pages_of_other_roles_and_persons_are_closed(visit: Any, space: Space, heart: str) -> None:
     case = file_application(space, heart, "Somebody else's")
     visitor = visit("hub")

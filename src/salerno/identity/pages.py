@@ -21,6 +21,9 @@ from salerno.web.sessions import form_of
 
 TEMPLATES = Path(__file__).with_name("templates")
 
+KEPT = "kept."
+"""Prefix of the fields of a form that came after its session had ended, kept through the log-in."""
+
 Req = Request[Any, Any, Any]
 
 WELCOME = {
@@ -51,7 +54,9 @@ def routes(pages: Pages, open_accounts: Opens[Accounts]) -> list[ControllerRoute
         wanted = local_path(request.query_params.get("next", "/"))
         if find_caller(request):
             return pages.go(wanted)
-        return pages.render(request, "identity/log_in.html", title="Log in", login="", wanted=wanted)
+        return pages.render(
+            request, "identity/log_in.html", title="Log in", login="", wanted=wanted, kept=(), kept_path=""
+        )
 
     # Checking a password takes a good part of a second on purpose, so it must not hold the loop.
     @post("/log-in", sync_to_thread=True, include_in_schema=False)
@@ -63,20 +68,24 @@ def routes(pages: Pages, open_accounts: Opens[Accounts]) -> list[ControllerRoute
             for name, words in (("login", "Enter your log-in name"), ("password", "Enter your password"))
             if not form.text(name)
         }
+        kept = [(k.removeprefix(KEPT), v) for k, v in form.pairs() if k.startswith(KEPT)]
+        kept_path = local_path(form.text("kept-path")) if kept else ""
         if not errors:
             try:
                 token = check_log_in(open_accounts, form.text("login"), form.fields["password"][-1])
-                return pages.go(wanted, cookies=[sessions.log_in_cookie(token, secure=pages.secure)])
             except SalernoError as error:
                 errors["login"] = sentence(error)
+            else:
+                if kept:
+                    return pages.render(
+                        request, "identity/go_on.html", title="Welcome back", kept=kept, kept_path=kept_path,
+                        session=token,
+                    )  # fmt: skip
+                return pages.go(wanted, cookies=[sessions.log_in_cookie(token, secure=pages.secure)])
         return pages.render(
-            request,
-            "identity/log_in.html",
-            title="Log in",
-            errors=errors,
-            login=form.text("login"),
-            wanted=wanted,
-        )
+            request, "identity/log_in.html", title="Log in", errors=errors, login=form.text("login"),
+            wanted=wanted, kept=kept, kept_path=kept_path,
+        )  # fmt: skip
 
     @post("/log-out", sync_to_thread=False, include_in_schema=False)
     def log_out(request: Req) -> Response[Any]:

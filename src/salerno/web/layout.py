@@ -89,6 +89,7 @@ class Pages:
         crumbs: Sequence[tuple[str, str]] = (),
         errors: Mapping[str, str] | None = None,
         status: int = 200,
+        session: str = "",
         **context: Any,
     ) -> Response[str]:
         """A whole page.
@@ -100,11 +101,14 @@ class Pages:
             crumbs: Address and label of the pages above it, without the start page.
             errors: Message by form field, for the error summary; names that begin with ``_`` are not linked.
             status: HTTP status; errors make it 422.
+            session: Token of a session that begins with this page.
             **context: What the template shows.
         """
         cookies = request.cookies
-        token = sessions.form_token(cookies)
         new_cookies: list[Cookie] = []
+        token = sessions.token_for(session) if session else sessions.form_token(cookies)
+        if session:
+            new_cookies.append(sessions.log_in_cookie(session, secure=self.secure))
         if not token:
             value = sessions.new_form_value()
             token = sessions.token_for(value)
@@ -133,10 +137,23 @@ class Pages:
 
     def problem(self, request: Req, problem: dict[str, Any]) -> str:
         """The page of an error, for `salerno.web.problems.problem_handlers`."""
+        token = sessions.form_token(request.cookies)
+        if problem["status"] == 401:
+            return self._html(
+                request,
+                "session_ended.html",
+                title="Your session has ended",
+                crumbs=(),
+                errors={},
+                notice="",
+                kept=sessions.form_of(request).pairs(),
+                kept_path=request.url.path,
+                csrf_token=token,
+            )
         title = HEADINGS.get(int(problem["status"]), "This did not work")
         return self._html(
             request, "problem.html", title=title, crumbs=(), errors={}, notice="", problem=problem,
-            back=_same_site(request), csrf_token=sessions.form_token(request.cookies),
+            back=_same_site(request), csrf_token=token,
         )  # fmt: skip
 
     def go(self, path: str, notice: str = "", cookies: Sequence[Cookie] = ()) -> Redirect:

@@ -22,7 +22,7 @@ log = logging.getLogger("salerno.web")
 PROBLEM_JSON = "application/problem+json"
 
 RenderProblem = Callable[[Request[Any, Any, Any], dict[str, Any]], str]
-"""Renders a problem as the HTML of a whole page."""
+"""Renders a problem as the HTML of a whole page; for 401 a log-in that keeps the form that was sent."""
 
 WORDS: dict[int, tuple[str, str, str]] = {
     400: ("wrong-request", "The request cannot be read", ""),
@@ -53,7 +53,7 @@ def problem_handlers(render: RenderProblem | None = None) -> ExceptionHandlersMa
             if status == 401:
                 headers["WWW-Authenticate"] = "Bearer"
             return Response(problem, status_code=status, media_type=PROBLEM_JSON, headers=headers)
-        if status == 401:
+        if status == 401 and request.method in ("GET", "HEAD"):
             return Redirect(f"/log-in?next={quote(wanted_address(request), safe='')}", status_code=303)
         return Response(render(request, problem), status_code=status, media_type="text/html", headers=headers)
 
@@ -118,8 +118,6 @@ def wants_page(request: Request[Any, Any, Any]) -> bool:
 
 
 def wanted_address(request: Request[Any, Any, Any]) -> str:
-    """Where to go on after the log-in: the page asked for; for a sent form, the page that it stood on."""
-    if request.method not in ("GET", "HEAD"):
-        return "/"
+    """Where to go on after the log-in: the page that was asked for."""
     query = request.url.query
     return request.url.path + (f"?{query}" if query else "")

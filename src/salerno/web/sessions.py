@@ -59,6 +59,10 @@ class Form(Mapping[str, str]):
         """Whether a box was ticked."""
         return bool(self.get(name))
 
+    def pairs(self) -> list[tuple[str, str]]:
+        """Every field and value, without the form token and passwords."""
+        return [(k, v) for k, values in self.fields.items() if k not in ("csrf", "password") for v in values]
+
     def lines(self, name: str) -> tuple[str, ...]:
         """The lines of a text area that are not empty."""
         return tuple(line.strip() for line in self.text(name).splitlines() if line.strip())
@@ -74,9 +78,13 @@ def session_token(headers: Mapping[str, str], cookies: Mapping[str, str]) -> str
     return bearer_token(headers) or _cookie(cookies, SESSION)
 
 
-def log_in_cookie(token: str, *, secure: bool, hours: int = 12) -> Cookie:
-    """The cookie that keeps a person logged in."""
-    return _make(SESSION, token, secure=secure, max_age=hours * 3600)
+def log_in_cookie(token: str, *, secure: bool) -> Cookie:
+    """The cookie that keeps a person logged in until the browser is closed or the session ends at the node.
+
+    It has no age of its own: with the cookie of an ended session, a form can be told from a forged one, so
+    that what was typed survives the log-in that follows.
+    """
+    return _make(SESSION, token, secure=secure, max_age=None)
 
 
 def log_out_cookie(*, secure: bool) -> Cookie:

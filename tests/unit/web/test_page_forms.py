@@ -199,7 +199,9 @@ def test_gaps_lead_to_their_fields_with_their_article() -> None:
 
 def case(**changes: Any) -> Case:
     tables = {"person": ("age", "sex"), "visit": ("day",)}
-    rows = {"visit": (Condition(column="day", operator="<", value="2020-01-01"),)}
+    rows: dict[str, tuple[Condition, ...]] = {
+        "visit": (Condition(column="day", operator="<", value="2020-01-01"),)
+    }
     scope = replace(whole_scope(DATASET), tables=tables, rows=rows)
     made = Case(
         id="case-1",
