@@ -15,11 +15,6 @@ from salerno.nodes.demo_data import GIBLEED_FRAME
 from tests.acceptance.conftest import Running, soon
 
 pytestmark = [pytest.mark.serial, pytest.mark.slow, pytest.mark.timeout(600)]
-    pytest.mark.serial,
-    pytest.mark.slow,
-    pytest.mark.timeout(600),
-    pytest.mark.xdist_group("space"),
-]
 
 QUESTION = {"method": "glm", "formula": "status ~ group + age + sex", "family": "binomial"}
 KILLS = 8
