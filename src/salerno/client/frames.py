@@ -60,7 +60,8 @@ def _crosstab(result: dict[str, Any], question: Result) -> list[Grid]:
         head = (*head, "total")
         lines = [(*line, total) for line, total in zip(lines, right, strict=True)]
     if below is not None:
-        lines.append(("total", *below, *([result.pop("total", None)] if right is not None else [])))
+        total = result.pop("total", result.get("n"))
+        lines.append(("total", *below, *([total] if right is not None else [])))
     return [Grid("count", head, tuple(lines), (first,), str(question.get("columns", "column")))]
 
 
@@ -115,10 +116,10 @@ def _rest(result: Result, title: str, factors: Sequence[str]) -> Iterator[Grid]:
             parallel.setdefault(len(value), {})[name] = value
         elif name != "by":
             single.append((name, value))
-    for columns in parallel.values():
-        named = title if len(parallel) == 1 else " ".join(columns)
-        yield _keyed(named, tuple(columns), tuple(zip(*columns.values(), strict=True)), ())
     yield from nested
+    for columns in parallel.values():
+        named = title if len(parallel) == 1 and not nested else " ".join(columns)
+        yield _keyed(named, tuple(columns), tuple(zip(*columns.values(), strict=True)), ())
     if single:
         yield Grid("figures", ("figure", "value"), tuple(single), ("figure",))
 
@@ -126,17 +127,22 @@ def _rest(result: Result, title: str, factors: Sequence[str]) -> Iterator[Grid]:
 def _records(title: str, records: Sequence[Result], factors: Sequence[str]) -> Grid:
     flat = [line for record in records for line in _lines(record, factors)]
     names = tuple(dict.fromkeys(name for line in flat for name in line))
-    return _keyed(title, names, tuple(tuple(line.get(name) for name in names) for line in flat), factors)
+    named = [name for record in records for name in _names(record.get("by"))]
+    rows = tuple(tuple(line.get(name) for name in names) for line in flat)
+    return _keyed(title, names, rows, [*factors, *named])
 
 
 def _lines(record: Result, factors: Sequence[str]) -> list[dict[str, Any]]:
     """A record as flat ones: inner records and parallel lists become several, each with the rest."""
+    factors = _names(record.get("by")) or factors
     around: dict[str, Any] = {}
     inner: list[Result] = []
     lists: dict[str, list[Any]] = {}
     for name, value in record.items():
         if name == "levels" and isinstance(value, list) and len(value) == len(factors):
             around |= dict(zip(factors, value, strict=True))
+        elif name == "by":
+            continue
         elif isinstance(value, Mapping):
             around |= {f"{name}_{key}": part for key, part in value.items()}
         elif isinstance(value, list) and value and all(isinstance(v, Mapping) for v in value):

@@ -44,6 +44,7 @@ COX = answer(
                 "conf_high": 0.8933,
             },
         ],
+        "strata": ["holder"],
         "log_likelihood": -516.4,
         "n_events": 165,
     },

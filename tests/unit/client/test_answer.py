@@ -62,11 +62,12 @@ def test_an_unknown_method_is_shown_by_the_shape_of_its_result() -> None:
 
 
 def test_figures_by_level_are_one_table_with_a_column_for_each_factor() -> None:
+    by = ["sex", "country"]
     parts = [
-        {"variable": "age", "groups": [{"levels": ["F", "FR"], "n": 12, "mean": 61.0}]},
-        {"variable": "time", "groups": [{"levels": ["M", "DE"], "n": 15, "mean": 300.5}]},
+        {"variable": "age", "by": by, "groups": [{"levels": ["F", "FR"], "n": 12, "mean": 61.0}]},
+        {"variable": "time", "by": by, "groups": [{"levels": ["M", "DE"], "n": 15, "mean": 300.5}]},
     ]
-    plain = answers.answer("describe", {"variables": parts}, question={"by": ["sex", "country"]})
+    plain = answers.answer("describe", {"variables": parts}, question={"by": by})
     table = Answer(plain).table()
     assert list(table.columns) == ["variable", "sex", "country", "n", "mean"]
     assert table.loc[1].tolist() == ["time", "M", "DE", 15, 300.5]

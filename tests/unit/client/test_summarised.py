@@ -71,4 +71,4 @@ def test_a_mean() -> None:
 def test_as_a_data_frame() -> None:
     frame = Answer(answers.COX).summarised_result()
     assert tuple(frame.columns) == COLUMNS
-    assert len(frame) == 1 + 2 * 6 + 2
+    assert len(frame) == 1 + 2 * 6 + 1 + 2
