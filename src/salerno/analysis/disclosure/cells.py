@@ -8,6 +8,8 @@ from numpy.typing import NDArray
 Counts = NDArray[np.int64]
 Flags = NDArray[np.bool_]
 
+_FAR = np.int64(2**50)  # more than any count
+
 
 def is_small(counts: Counts, min_cell: int) -> Flags:
     """Cells with somebody in them, but fewer than the threshold. Empty cells are not small."""
@@ -61,15 +63,24 @@ def _protect(counts: Counts, hidden: Flags, line: tuple[slice | int, ...], min_c
         return False
     values = counts[line]
     changed = False
+    crossed = _crossed(hidden, line)
     while (blank.sum() < 2 or values[blank].sum() < min_cell) and not blank.all():
-        # A full cell protects better than an empty one, and the smallest full one costs least.
-        rank = np.where(
-            blank, np.iinfo(np.int64).max, np.where(values > 0, values, np.iinfo(np.int64).max - 1)
-        )
-        blank[np.unravel_index(int(np.argmin(rank)), blank.shape)] = True
+        # A full cell protects better than an empty one; best is one whose crossing line has a blank
+        # already, since it needs no further one there; and the smallest costs least.
+        cost = values + np.where(values > 0, 0, 2 * _FAR) + np.where(crossed, 0, _FAR)
+        cost = np.where(blank, 4 * _FAR, cost)
+        blank[np.unravel_index(int(np.argmin(cost)), blank.shape)] = True
         changed = True
     hidden[line] = blank
     return changed
+
+
+def _crossed(hidden: Flags, line: tuple[slice | int, ...]) -> Flags | bool:
+    """Cells of a row or column whose column or row has a blank."""
+    if len(line) < 2 or all(isinstance(index, slice) for index in line):
+        return True
+    crossed: Flags = np.asarray(hidden.any(axis=0 if isinstance(line[0], int) else 1))
+    return crossed
 
 
 def merged(counts: Counts, min_cell: int, inner: Flags | None = None) -> NDArray[np.int64]:

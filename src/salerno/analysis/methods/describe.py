@@ -1,14 +1,15 @@
 """Number of values, missing values, mean, variance and standard deviation.
 
 Question: ``{"method": "describe", "variable": "age"}`` or ``"variables": [...]``; ``by`` one or more factors.
-Result: flat ``{"variable", "n", "n_missing", "mean", "variance", "sd"}`` for one variable, otherwise
-``{"variables": [{…}, …]}``; with ``by`` each entry has ``"groups": [{"levels", "n", "mean", …}]`` instead.
+Result: flat ``{"variable", "n", "n_missing", "mean", "variance", "sd"}`` for ``variable``, and for
+``variables`` ``{"variables": [{…}, …]}``; with ``by`` each entry has ``"groups": [{"levels", "n", "mean", …}]`` instead.
 A figure is null where its group is too small to be told or has too few values.
 Each variable uses all rows that have it, unless the question says ``"missing": "complete"``.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass, replace
 from math import isfinite, sqrt
 from typing import Any
 
@@ -23,40 +24,49 @@ from salerno.kernel.errors import Invalid
 NAME = "describe"
 
 
-def start(question: Question, scope: Scope) -> Moments:
+@dataclass(frozen=True)
+class State:
+    """The moments so far, and whether one variable was asked for by itself."""
+
+    moments: Moments
+    is_single: bool
+
+
+def start(question: Question, scope: Scope) -> State:
     """Check the question."""
     check_keys(question, {"variable", "variables", "by"})
     if ("variable" in question) == ("variables" in question):
         raise Invalid("missing-key", "A describe question needs either 'variable' or 'variables'")
     key = "variable" if "variable" in question else "variables"
     listed = names(question, key)
-    return Moments(
+    moments = Moments(
         scope=scope,
         variables=tuple(numeric(scope, name, role=key) for name in listed),
         factors=tuple(factor(scope, name, role="by") for name in names(question, "by", required=False)),
         together=question.get("missing") == "complete",
     )
+    return State(moments, key == "variable" and len(listed) == 1)
 
 
-def local(view: ir.Table, state: Moments) -> Aggregate:
+def local(view: ir.Table, state: State) -> Aggregate:
     """Means in the first round, squares around them in the second."""
-    return local_moments(view, state)
+    return local_moments(view, state.moments)
 
 
-def guard(sums: Sums, state: Moments, scope: Scope) -> Sums:
+def guard(sums: Sums, state: State, scope: Scope) -> Sums:
     """Withhold what rests on too few persons."""
-    return guard_moments(sums, state, scope)
+    return guard_moments(sums, state.moments, scope)
 
 
-def step(sums: Sums, state: Moments) -> Moments | Result:
+def step(sums: Sums, state: State) -> State | Result:
     """Pool the round."""
-    state = step_moments(sums, state)
-    if not state.is_complete:
-        return state
-    assert state.hidden is not None
-    entries = [_entry(state, position) for position in range(len(state.variables))]
-    result = entries[0] if len(entries) == 1 else {"variables": entries}
-    return Result(result, state.n, state.rows - state.n, suppressed=int(state.hidden.sum()))
+    moments = step_moments(sums, state.moments)
+    if not moments.is_complete:
+        return replace(state, moments=moments)
+    assert moments.hidden is not None
+    entries = [_entry(moments, position) for position in range(len(moments.variables))]
+    result = entries[0] if state.is_single else {"variables": entries}
+    return Result(result, moments.n, moments.rows - moments.n, suppressed=int(moments.hidden.sum()))
 
 
 def _entry(state: Moments, position: int) -> dict[str, Any]:

@@ -10,6 +10,7 @@ import ibis
 import ibis.expr.types as ir
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from salerno.analysis.questions import Event, Factor
@@ -97,7 +98,15 @@ def cells_of(table: pa.Table, factors: Sequence[Factor]) -> NDArray[np.int64]:
 
 def integers(table: pa.Table, name: str) -> NDArray[np.int64]:
     """A column of counts; an empty sum counts as zero."""
-    return np.array([int(value or 0) for value in table[name].to_pylist()], dtype=np.int64)
+    column = table[name]
+    if pa.types.is_decimal(column.type):  # PostgreSQL's sum of whole numbers
+        return np.array([int(value or 0) for value in column.to_pylist()], dtype=np.int64)
+    return np.asarray(pc.fill_null(column.cast(pa.int64()), 0).to_numpy(), dtype=np.int64)
+
+
+def flags(table: pa.Table, name: str) -> NDArray[np.bool_]:
+    """A column of truth values."""
+    return np.asarray(pc.fill_null(table[name], False).to_numpy(), dtype=np.bool_)
 
 
 def doubles(table: pa.Table, name: str) -> NDArray[np.float64]:

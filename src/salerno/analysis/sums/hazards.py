@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from salerno.analysis.model import Scope, Sums
 from salerno.analysis.questions import Factor
-from salerno.analysis.sums.columns import integers, is_event, keys_of, matrix, real
+from salerno.analysis.sums.columns import flags, integers, is_event, keys_of, matrix, real
 from salerno.analysis.sums.design import Design, codes_of
 from salerno.analysis.sums.risk_sets import RiskSums, Score, score_of
 from salerno.analysis.sums.survival import FollowUp
@@ -171,7 +171,7 @@ class _Rows:
         self.codes = codes_of(table, design.factors)
         self.strata = _strata_of(table, hazards.strata)
         self.times = np.asarray(table["time"].to_numpy(zero_copy_only=False))
-        self.died = np.array(table["died"].to_pylist(), dtype=bool).reshape(table.num_rows)
+        self.died = flags(table, "died")
         self.n = integers(table, "n")
         size = len(design.parts)
         sums = [self.n.astype(np.float64), matrix(table, [f"x{i}" for i in range(1, size)])]

@@ -17,6 +17,9 @@ SINGULAR = 1e-11
 CONVERGED = 1e-9
 """Root mean square change of the linear predictor at which the next point is the maximum."""
 
+_PATIENCE = 12
+"""Steps after which one that is no shorter than the last means that there is no maximum."""
+
 
 @dataclass(frozen=True)
 class Newton:
@@ -68,9 +71,11 @@ def advance(search: Newton, log_likelihood: float, gradient: Array, information:
     if np.sqrt(max(decrement, 0.0) / search.weight) < CONVERGED:
         return Maximum(search.at + direction, inverse, log_likelihood + decrement / 2, search.iterations + 1)
     iterations = search.iterations + 1
-    runaway = int(np.argmax(np.abs(direction)))
-    if iterations >= 12 and abs(direction[runaway]) > 0.3:
-        raise separated(search.names[runaway])
+    if iterations >= _PATIENCE and search.direction is not None and not search.halvings:
+        # Newton's steps shrink ever faster towards a maximum; away to infinity they keep their length.
+        runaway = int(np.argmax(np.abs(direction)))
+        if direction[runaway] / search.direction[runaway] > 0.5:
+            raise separated(search.names[runaway])
     return replace(
         search,
         at=search.at + direction,

@@ -20,6 +20,7 @@ from salerno.analysis.sums.columns import (
     as_number,
     cells_of,
     every,
+    flags,
     integers,
     is_event,
     is_listed,
@@ -190,7 +191,7 @@ class LifeTable:
         place = cells_of(table, self.factors) * width + np.clip(
             integers(table, "tick"), 0, self.follow.n_ticks
         )
-        died = np.array(table["died"].to_pylist(), dtype=bool).reshape(table.num_rows)
+        died = flags(table, "died")
         n = integers(table, "n")
         shape = (self.n_groups, width)
         return {

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import ibis
 import numpy as np
 import pandas as pd
@@ -53,7 +55,8 @@ def test_with_few_holders_each_holder_hides_its_own(patients: pd.DataFrame) -> N
     three = run({"method": "count", "by": "arm"}, thirds(frame), TEN).result["groups"]
     assert [group["n"] for group in three] == [200, 150, 38, 12]
     two = run({"method": "count", "by": "arm"}, thirds(frame, 2), TEN)
-    assert [group["n"] for group in two.result["groups"]] == [200, 150, None, None]
+    # What goes with it differs between holders.
+    assert [group["n"] for group in two.result["groups"]] == [200, None, None, None]
     table = run({"method": "crosstab", "rows": "arm", "columns": "sex"}, thirds(frame, 2), TEN).result
     assert table["counts"][3] == [None, None]
     assert "chi_square" not in table
@@ -102,17 +105,20 @@ def test_cox_without_an_answer_names_the_term(patients: pd.DataFrame) -> None:
     frame = patients.assign(dead=patients["dead"] & (patients["rare"] == 0))
     for strata in ("holder", None):
         question = {"method": "cox", "formula": "Surv(time, dead) ~ age + rare", "strata": strata}
-        with pytest.raises(Refused, match="separated.*rare"):
+        with pytest.raises(Refused, match=r"separated.*rare"):
             run(question, thirds(frame))
-        with pytest.raises(Refused, match="design-singular.*holder"):
-            run({"method": "cox", "formula": "Surv(time, dead) ~ holder"}, thirds(frame))
+
+
+def test_the_holder_cannot_be_a_covariate_within_itself(patients: pd.DataFrame) -> None:
+    with pytest.raises(Refused, match=r"design-singular.*holder"):
+        run({"method": "cox", "formula": "Surv(time, dead) ~ holder"}, thirds(patients))
 
 
 def test_response_values_are_checked(patients: pd.DataFrame) -> None:
     with pytest.raises(Invalid, match="0 and 1"):
         run({"method": "glm", "formula": "code ~ age", "family": "binomial"}, thirds(patients))
+    frame = patients.assign(lab=patients["lab"] - 5)
     with pytest.raises(Invalid, match="no negative"):
-        frame = patients.assign(lab=patients["lab"] - 5)
         run({"method": "glm", "formula": "lab ~ age", "family": "poisson"}, thirds(frame))
     with pytest.raises(Invalid, match="codes other than 0 and 1"):
         run({"method": "kaplan_meier", "time": "time", "event": "code"}, thirds(patients))
@@ -122,31 +128,34 @@ def test_event_codes_are_explicit(patients: pd.DataFrame) -> None:
     frame = patients.assign(two=(patients["code"] == 2).astype(int))
     by_code = {"method": "log_rank", "time": "time", "event": {"column": "code", "codes": [2]}, "by": "sex"}
     plain = {"method": "log_rank", "time": "time", "event": "two", "by": "sex"}
-    assert run(by_code, thirds(frame)).result == run(plain, thirds(frame)).result
+    same = run(plain, thirds(frame)).result["chi_square"]
+    assert run(by_code, thirds(frame)).result["chi_square"] == pytest.approx(same)
     formula = {
         "method": "cox",
         "formula": "Surv(time, code) ~ age",
         "event": {"column": "code", "codes": [2]},
     }
     same = run({"method": "cox", "formula": "Surv(time, two) ~ age"}, thirds(frame)).result
-    assert run(formula, thirds(frame)).result["terms"] == same["terms"]
+    got = run(formula, thirds(frame)).result["terms"][0]
+    assert got["estimate"] == pytest.approx(same["terms"][0]["estimate"], rel=1e-12)
 
 
 def test_two_level_response_and_reference(patients: pd.DataFrame) -> None:
     frame = patients.assign(male=(patients["sex"] == "M").astype(int))
     named = {"method": "glm", "formula": "sex ~ age", "family": "binomial"}
     coded = {"method": "glm", "formula": "male ~ age", "family": "binomial"}
-    assert run(named, thirds(frame)).result["terms"] == run(coded, thirds(frame)).result["terms"]
-    turned = run(named | {"reference": {"sex": "M"}}, thirds(frame)).result["terms"]
-    assert turned[1]["estimate"] == pytest.approx(-run(named, thirds(frame)).result["terms"][1]["estimate"])
+    turned = named | {"reference": {"sex": "M"}}
+    first, second, third = (
+        run(question, thirds(frame)).result["terms"][1]["estimate"] for question in (named, coded, turned)
+    )
+    assert first == pytest.approx(second, rel=1e-12)
+    assert third == pytest.approx(-first, rel=1e-9)
 
 
 def test_levels_that_nobody_has_and_values_that_are_no_level(patients: pd.DataFrame) -> None:
     frames = thirds(patients[patients["arm"] != "d"])
     variables = dict(scope_of(thirds(patients)).dictionary.variables)
     variables["sex"] = Variable(name="sex", datatype=Datatype.STRING, levels=("F",))
-    from dataclasses import replace
-
     scope = replace(scope_of(frames), dictionary=Dictionary(variables=variables))
     result = run({"method": "glm", "formula": "lab ~ arm"}, frames, scope=scope)
     assert [term["term"] for term in result.result["terms"]] == ["(Intercept)", "armb", "armc"]
@@ -165,8 +174,6 @@ def test_not_a_number_and_infinity_are_missing() -> None:
     connection.raw_sql(f"create table v as {rows}")
     view = connection.table("v").mutate(holder=ibis.literal("h0"))
     variables = {n: Variable(name=n, datatype=Datatype.NUMBER) for n in ("x", "y")}
-    from dataclasses import replace
-
     scope = replace(scope_of([pd.DataFrame({"x": [1.5]})]), dictionary=Dictionary(variables=variables))
     result = run_views({"method": "describe", "variable": "x"}, [view], scope)
     assert (result.result["mean"], result.n, result.n_missing) == (pytest.approx(7 / 3), 3, 3)
@@ -222,7 +229,9 @@ def test_shared_risk_sets_need_the_policy(patients: pd.DataFrame) -> None:
 def test_strata_in_the_formula_and_in_the_key_are_the_same(patients: pd.DataFrame) -> None:
     key = {"method": "cox", "formula": "Surv(time, dead) ~ age", "strata": ["holder", "sex"]}
     formula = {"method": "cox", "formula": "Surv(time, dead) ~ age + strata(sex)"}
-    assert run(key, thirds(patients)).result == run(formula, thirds(patients)).result
+    one, other = (run(question, thirds(patients)).result for question in (key, formula))
+    assert one["strata"] == other["strata"] == ["holder", "sex"]
+    assert one["terms"][0]["estimate"] == pytest.approx(other["terms"][0]["estimate"], rel=1e-12)
 
 
 def test_models_are_as_large_as_the_policy_allows(patients: pd.DataFrame) -> None:

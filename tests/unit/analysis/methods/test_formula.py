@@ -52,12 +52,12 @@ def names(formula: str, **references: str) -> list[str]:
         ("status ~ I(age**2) + I(age * time)", ["(Intercept)", "I(age^2)", "I(age * time)"]),
         ("status ~ `bmi.26` + flag", ["(Intercept)", "bmi.26", "flag"]),
         ("status ~ bmi.26 + holder", ["(Intercept)", "bmi.26", "holderh1"]),
-        ("status ~ (age + sex)^2 - age", ["(Intercept)", "sexM", "age:sexM"]),
+        ("status ~ (age + sex)^2 - age", ["(Intercept)", "sexM", "age:sexF", "age:sexM"]),
         ("log(age) ~ I(2 * (age - 1))", ["(Intercept)", "I(2 * (age - 1))"]),
     ],
 )
 def test_names_are_those_of_r(formula: str, wanted: list[str]) -> None:
-    assert [n.replace(":sexF", ":sexF") for n in names(formula)] == wanted
+    assert names(formula) == wanted
 
 
 def test_factor_varies_fastest_first_and_references_move() -> None:
@@ -84,7 +84,7 @@ def test_survival_formula() -> None:
         ("status ~ I(open)", "unknown-column"),
         ("status ~ I(sex)", "not-numeric"),
         ("status ~ age + ", "ends too early"),
-        ("status ~ (age", "')' is missing"),
+        ("status ~ (age", "'\\)' is missing"),
         ("status ~ age sex", "wrong place"),
         ("status ~ age; sex", "cannot be read at"),
         ("status ~", "no right side"),
