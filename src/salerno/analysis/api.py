@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
@@ -13,7 +12,7 @@ from litestar.params import FromPath, FromQuery
 from litestar.status_codes import HTTP_200_OK, HTTP_204_NO_CONTENT
 from litestar.types import ControllerRouterHandler
 
-from salerno.analysis.model import AskedQuestion, QuestionState, Share, Study, StudyOptions, Work
+from salerno.analysis.model import AskedQuestion, QuestionState, Share, Study, StudyOptions
 from salerno.analysis.service.bell import holder_topic, question_topic
 from salerno.analysis.service.coordinator import Coordinator
 from salerno.holdings.model import StudyFrame
@@ -133,19 +132,27 @@ def _study_routes(
 def _round_routes(coordinator: Coordinator) -> list[ControllerRouterHandler]:
     holder = [needs(ParticipantRole.HOLDER)]
 
-    async def work(did: str, asked: _Ask) -> Response[bytes]:
-        async def look() -> tuple[list[Work], bool]:
-            found = await asyncio.to_thread(coordinator.work_for, did, asked.lane, asked.lanes)
-            return found, bool(found)
-
-        found = await _look_until(coordinator, holder_topic(did), look, asked.wait)
-        # Encoded here because shares are bytes of many megabytes, which the framework would walk again.
-        return Response(to_json({"work": found}), media_type="application/json", status_code=HTTP_200_OK)
+    async def work(did: str, asked: _Ask, *, thorough: bool = False) -> Response[bytes]:
+        """Work as it is posted; the database is asked at first where that is `thorough`, and now and then."""
+        loop = asyncio.get_running_loop()
+        end = loop.time() + min(max(asked.wait, 0.0), LONGEST_WAIT_SECONDS)
+        with coordinator.bell.listen_async(holder_topic(did)) as event:
+            while True:
+                event.clear()
+                found = coordinator.posted_json(did, asked.lane, asked.lanes)
+                if not found and thorough:
+                    works = await asyncio.to_thread(coordinator.work_for, did, asked.lane, asked.lanes)
+                    found = [to_json(one) for one in works]
+                left = end - loop.time()
+                if found or left <= 0:
+                    content = b'{"work":[' + b",".join(found) + b"]}"
+                    return Response(content, media_type="application/json", status_code=HTTP_200_OK)
+                thorough = not await _rings(event, min(left, _LOOK_SECONDS))
 
     @post("/api/rounds/next", guards=holder, status_code=HTTP_200_OK)
     async def next_work(request: AnyRequest) -> Response[bytes]:
         asked = from_json(await request.body() or b"{}", _Ask, what="the request for work")
-        return await work(caller_of(request).id, asked)
+        return await work(caller_of(request).id, asked, thorough=True)
 
     @post(
         "/api/rounds/opened",
@@ -207,5 +214,13 @@ async def _look_until(
             left = end - loop.time()
             if done or left <= 0:
                 return found
-            with suppress(TimeoutError):
-                await asyncio.wait_for(event.wait(), min(left, _LOOK_SECONDS))
+            await _rings(event, min(left, _LOOK_SECONDS))
+
+
+async def _rings(event: asyncio.Event, seconds: float) -> bool:
+    """Whether the bell rings within the time."""
+    try:
+        await asyncio.wait_for(event.wait(), seconds)
+    except TimeoutError:
+        return False
+    return True

@@ -88,11 +88,11 @@ class LoopbackHub:
         with self._coordinator.bell.listen(holder_topic(self._holder)) as event:
             while True:
                 event.clear()
-                work = self._coordinator.work_for(self._holder, lane, lanes)
+                work = self._coordinator.posted(self._holder, lane, lanes)
                 left = end - time.monotonic()
                 if work or left <= 0:
-                    return work
-                event.wait(min(left, 0.5))
+                    return work or self._coordinator.work_for(self._holder, lane, lanes)
+                event.wait(left)
 
     def opened(self, reply: str, wait: float, lane: int, lanes: int) -> list[Work]:
         """Hand in the signed reply to an opening, then as `next`."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
-from zlib import crc32
 
 from salerno.analysis.masking import n_words
 from salerno.analysis.methods import method_of
@@ -21,9 +20,9 @@ from salerno.analysis.model import (
 )
 from salerno.analysis.rules import check_header, check_permits, datasets_of
 from salerno.analysis.service.bell import Bell, question_topic, run_topic
+from salerno.analysis.service.board import Board, in_lane, work_of
 from salerno.analysis.service.ports import HubDesk, HubParts
-from salerno.analysis.service.records import Pending
-from salerno.analysis.service.running import Pulses, Runner
+from salerno.analysis.service.running import Pulses, Runner, expected_header
 from salerno.analysis.wire import parse_from, words_digest
 from salerno.holdings.model import StudyFrame
 from salerno.identity.model import ParticipantRole
@@ -49,7 +48,8 @@ class Coordinator:
         self.bell = bell or Bell()
         self._parts = parts
         self._pulses = pulses or Pulses()
-        self._runner = Runner(parts, self.bell, self._pulses)
+        self._board = Board()
+        self._runner = Runner(parts, self.bell, self._pulses, self._board)
 
     def open_study(
         self,
@@ -210,10 +210,16 @@ class Coordinator:
                 many questions at once as it has lanes and never twice on one.
         """
         with self._parts.reads() as desk:
-            pending = [
-                p for p in desk.store.pending(holder) if crc32(p.question_id.encode()) % max(lanes, 1) == lane
-            ]
-            return [_work(desk, p) for p in pending]
+            pending = [p for p in desk.store.pending(holder) if in_lane(p.question_id, lane, lanes)]
+            return [work_of(desk, p) for p in pending]
+
+    def posted(self, holder: str, lane: int = 0, lanes: int = 1) -> list[Work]:
+        """As `work_for`, from memory: what the questions that run in this process ask for."""
+        return self._board.works(holder, lane, lanes)
+
+    def posted_json(self, holder: str, lane: int = 0, lanes: int = 1) -> list[bytes]:
+        """As `posted`, each work as JSON."""
+        return self._board.encoded(holder, lane, lanes)
 
     def accept_opened(self, holder: str, reply: str) -> None:
         """Take a holder's signed reply to an opening.
@@ -236,7 +242,8 @@ class Coordinator:
         except SalernoError as error:
             self._log_refusal(holder, seen["question"], error)
             raise
-        self.bell.ring(run_topic(seen["question"]), question_topic(seen["question"]))
+        if self._board.came(opened.question_id, opened.run, 0, holder):
+            self.bell.ring(run_topic(opened.question_id))
 
     def accept_share(self, holder: str, share: Share) -> None:
         """Take a holder's share of the open round.
@@ -250,18 +257,29 @@ class Coordinator:
         try:
             header = parse_from(share.header, ShareHeader, self._parts.resolver, holder)
             seen["question"] = header.question_id
-            with self._parts.opens() as desk:
-                before = desk.store.share(header.question_id, header.run, header.round, holder)
-                if before is not None and before == share:
-                    return  # sent twice: the first one counts
-                _check_open_round(desk, holder, header, share)
-                if before is not None:
-                    raise Conflict("share-altered", "The holder has already handed in another share")
-                desk.store.put_share(header.question_id, header.run, header.round, holder, share)
+            self._keep(holder, header, share)
         except SalernoError as error:
             self._log_refusal(holder, seen["question"], error)
             raise
-        self.bell.ring(run_topic(seen["question"]), question_topic(seen["question"]))
+        last = self._board.came(header.question_id, header.run, header.round, holder)
+        if last or header.refusal is not None:
+            self.bell.ring(run_topic(header.question_id))
+
+    def _keep(self, holder: str, header: ShareHeader, share: Share) -> None:
+        """Check and store a share; against the board where it is known there, else against the database."""
+        key = (header.question_id, header.run, header.round, holder)
+        expected = self._board.expected(*key)
+        if expected is not None:
+            _check_share(header, expected, share)
+        with self._parts.opens() as desk:
+            if expected is not None and desk.store.put_share(*key, share):
+                return
+            before = desk.store.share(*key)
+            if before is not None and before == share:
+                return  # sent twice: the first one counts
+            _check_open_round(desk, holder, header, share)
+            if before is not None or not desk.store.put_share(*key, share):
+                raise Conflict("share-altered", "The holder has already handed in another share")
 
     def note_working(self, holder: str, question_id: str, run: int, round: int) -> None:
         """A holder says that it is still computing; kept in memory only."""
@@ -309,16 +327,6 @@ def _with_progress(desk: HubDesk, asked: AskedQuestion) -> AskedQuestion:
     return replace(asked, progress=f"{asked.progress}, waiting for {', '.join(names)}") if names else asked
 
 
-def _work(desk: HubDesk, pending: Pending) -> Work:
-    if pending.round == 0:
-        return Work(kind="opening", token=pending.token)
-    if pending.round == 1:
-        run = desk.store.run(pending.question_id)
-        return Work(kind="round", token=pending.token, scope=run.scope if run else None)
-    shares = desk.store.shares(pending.question_id, pending.run, pending.round - 1)
-    return Work(kind="round", token=pending.token, previous=tuple(shares[did] for did in sorted(shares)))
-
-
 def _check_opened(desk: HubDesk, holder: str, opened: Opened) -> None:
     if opened.holder != holder:
         raise Refused("message-issuer", "The reply names another holder than the one who signed it")
@@ -355,16 +363,14 @@ def _check_open_round(desk: HubDesk, holder: str, header: ShareHeader, share: Sh
     if ended or record is None or record.state != "open" or header.round < record.round:
         raise Refused("round-closed", "The round has been closed", remedy="Nothing to do: it came too late.")
     assert run.scope is not None
-    expected = ShareHeader(
-        question_id=header.question_id,
-        run=run.run,
-        round=record.round,
-        scope=digest(run.scope),
+    expected = expected_header(run, record.round)
+    _check_share(header, expected, share)
+
+
+def _check_share(header: ShareHeader, expected: ShareHeader, share: Share) -> None:
+    if header.refusal is not None:
         # A holder that refuses may not have got as far as knowing the others.
-        holders=run.scope.holders if header.refusal is None else header.holders,
-        arrays=header.arrays,
-        words_sha256=header.words_sha256,
-    )
+        expected = replace(expected, holders=header.holders)
     check_header(header, expected, share.words)
     if header.refusal is None and len(share.words) != 8 * n_words(header.arrays):
         raise Refused("share-altered", "The share's words do not fit its layout")

@@ -156,8 +156,8 @@ class HubStore(Protocol):
         """Layout and added words of the summed rounds, in order."""
         ...
 
-    def put_share(self, question_id: str, run: int, round: int, holder: str, share: Share) -> None:
-        """Keep a share as it came."""
+    def put_share(self, question_id: str, run: int, round: int, holder: str, share: Share) -> bool:
+        """Keep a share as it came; False when none is awaited of this holder in this round."""
         ...
 
     def share(self, question_id: str, run: int, round: int, holder: str) -> Share | None:

@@ -32,6 +32,7 @@ from salerno.analysis.model import (
     Share,
     ShareHeader,
     Study,
+    Work,
 )
 from salerno.analysis.rules import (
     FEW_HOLDERS,
@@ -42,6 +43,7 @@ from salerno.analysis.rules import (
     share_digest,
 )
 from salerno.analysis.service.bell import Bell, holder_topic, question_topic, run_topic
+from salerno.analysis.service.board import Board, work_of
 from salerno.analysis.service.endings import lost, named, no_end, nobody, reason, too_few
 from salerno.analysis.service.ports import HubDesk, HubParts
 from salerno.analysis.service.records import Missing, RunRecord
@@ -107,10 +109,11 @@ class _Job:
 class Runner:
     """Runs questions in the threads of the job queue."""
 
-    def __init__(self, parts: HubParts, bell: Bell, pulses: Pulses) -> None:
+    def __init__(self, parts: HubParts, bell: Bell, pulses: Pulses, board: Board) -> None:
         self._parts = parts
         self._bell = bell
         self._pulses = pulses
+        self._board = board
         self._stopping = threading.Event()
 
     def stop(self) -> None:
@@ -170,6 +173,8 @@ class Runner:
             run = desk.store.run(job.asked.id)
         if run is None:
             run = self._new_run(job, 1, tuple(sorted(job.study.datasets)), ())
+        else:
+            self._post_again(run)
         while True:
             try:
                 if run.scope is None:
@@ -205,7 +210,8 @@ class Runner:
                 subject=job.asked.id,
                 detail={"run": number, "holders": list(holders)},
             )
-        self._bell.ring(*map(holder_topic, holders), question_topic(job.asked.id))
+        work = Work(kind="opening", token=token)
+        self._post(run, 0, dict.fromkeys(holders, work))
         return run
 
     def _agree(self, job: _Job, run: RunRecord) -> RunRecord:
@@ -243,8 +249,9 @@ class Runner:
         job.method.start(job.asked.question, scope)  # a question that cannot be asked ends here
         with self._parts.opens() as desk:
             desk.store.agree(agreed)
-            self._open_round(desk, job, agreed, 1, {})
-        self._bell.ring(*map(holder_topic, scope.holders), question_topic(job.asked.id))
+            token = self._open_round(desk, job, agreed, 1, {})
+        work = Work(kind="round", token=token, scope=scope)
+        self._post(agreed, 1, dict.fromkeys(scope.holders, work))
         return agreed
 
     def _rounds(self, job: _Job, run: RunRecord) -> None:
@@ -260,7 +267,7 @@ class Runner:
             shares = self._shares(job, run, number)
             layout, words = _add(shares, job.names)
             state = job.method.step(decode(layout, words), state)
-            ended = isinstance(state, Result)
+            token = ""
             with self._parts.opens() as desk:
                 desk.store.put_totals(
                     run.question_id, run.run, number, to_json(layout).decode(), render_words(words)
@@ -270,17 +277,17 @@ class Runner:
                 elif number >= scope.policy.max_rounds:
                     raise _Ended(no_end(number))
                 else:
-                    self._open_round(desk, job, run, number + 1, shares)
-            if ended:
-                self._pulses.forget(job.asked.id)
-                self._bell.ring(question_topic(job.asked.id))
+                    token = self._open_round(desk, job, run, number + 1, shares)
+            if not token:
+                self._end(job.asked.id)
                 return
-            self._bell.ring(*map(holder_topic, scope.holders), question_topic(job.asked.id))
             number += 1
+            work = Work(kind="round", token=token, previous=tuple(shares[did] for did in scope.holders))
+            self._post(run, number, dict.fromkeys(scope.holders, work))
 
     def _open_round(
         self, desk: HubDesk, job: _Job, run: RunRecord, number: int, previous: dict[str, Share]
-    ) -> None:
+    ) -> str:
         assert run.scope is not None
         call = RoundCall(
             question_id=run.question_id,
@@ -292,6 +299,29 @@ class Runner:
         token = render_signed(call, self._parts.keys, self._parts.own.did)
         desk.store.add_round(run.question_id, run.run, number, token, run.holders)
         desk.store.set_progress(job.asked.id, f"round {number}")
+        return token
+
+    def _post(self, run: RunRecord, number: int, works: dict[str, Work]) -> None:
+        expected = expected_header(run, number) if run.scope is not None else None
+        self._board.post(run.question_id, run.run, number, works, expected)
+        self._bell.ring(*map(holder_topic, works))
+
+    def _post_again(self, run: RunRecord) -> None:
+        """After a restart, ask those who have not replied yet."""
+        works: dict[str, Work] = {}
+        number = 0
+        with self._parts.reads() as desk:
+            for did in run.holders:
+                for pending in desk.store.pending(did):
+                    if pending.question_id == run.question_id:
+                        works[did] = work_of(desk, pending)
+                        number = pending.round
+        self._post(run, number, works)
+
+    def _end(self, question_id: str) -> None:
+        self._board.withdraw(question_id)
+        self._pulses.forget(question_id)
+        self._bell.ring(question_topic(question_id))
 
     def _shares(self, job: _Job, run: RunRecord, number: int) -> dict[str, Share]:
         """All shares of a round; a refusal or a lost holder ends the question or starts it again."""
@@ -398,8 +428,21 @@ class Runner:
                 detail={"code": error.code},
                 rule=error.rule,
             )
-        self._pulses.forget(question_id)
-        self._bell.ring(question_topic(question_id))
+        self._end(question_id)
+
+
+def expected_header(run: RunRecord, number: int) -> ShareHeader:
+    """Where a share of a round must belong; layout and hash are left open."""
+    assert run.scope is not None
+    return ShareHeader(
+        question_id=run.question_id,
+        run=run.run,
+        round=number,
+        scope=digest(run.scope),
+        holders=run.scope.holders,
+        arrays=(),
+        words_sha256="",
+    )
 
 
 def parse_layout(text: str) -> tuple[ArraySpec, ...]:

@@ -216,18 +216,20 @@ class SqlHubStore:
         )
         return [(row.arrays, bytes(row.totals)) for row in rows]
 
-    def put_share(self, question_id: str, run: int, round: int, holder: str, share: Share) -> None:
-        """Keep a share as it came."""
-        self._connection.execute(
+    def put_share(self, question_id: str, run: int, round: int, holder: str, share: Share) -> bool:
+        """Keep a share as it came; False when none is awaited of this holder in this round."""
+        stored = self._connection.execute(
             update(t.share)
             .where(
                 t.share.c.question_id == question_id,
                 t.share.c.run == run,
                 t.share.c.round == round,
                 t.share.c.holder == holder,
+                t.share.c.state == _WAITING,
             )
             .values(header=share.header, words=share.words, state=_ANSWERED)
         )
+        return stored.rowcount == 1
 
     def share(self, question_id: str, run: int, round: int, holder: str) -> Share | None:
         """A holder's share."""
