@@ -83,6 +83,14 @@ def test_whatever_decides_on_the_rows_makes_another_frame(
     assert open_with(engine, holding, scope, **changes).table is not first.table
 
 
+def test_a_changed_file_makes_another_frame(
+    engine: KeepingEngine, holding: Holding, scope: DataScope
+) -> None:
+    open_with(engine, holding, scope).close()
+    Path(holding.source).write_text(ROWS + "40,100,F\n")
+    assert open_with(engine, holding, scope).n_persons == 41
+
+
 def test_a_narrower_permit_gets_no_wider_frame(
     engine: KeepingEngine, holding: Holding, scope: DataScope
 ) -> None:

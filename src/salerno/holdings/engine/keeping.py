@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import ibis.expr.types as ir
 import pyarrow as pa
@@ -57,8 +58,9 @@ class SharedFrame:
 class KeepingEngine(IbisEngine):
     """An engine that gives the same frame again when all that it is made from is the same.
 
-    Whether anybody may have it is not decided here: the door checks permit, status and opt-outs each time, and a
-    frame is the same only where permitted rows, columns, dates and persons are.
+    Whether anybody may have it is not decided here: the door checks permit, status and opt-outs each time. A
+    frame is the same only where permitted rows, columns, dates and persons are, and the source's files have
+    not changed; changed rows in a PostgreSQL source show when a frame has not been used for `idle_seconds`.
 
     Args:
         limits: What each opened source may use.
@@ -88,7 +90,18 @@ class KeepingEngine(IbisEngine):
         holder_name: str,
     ) -> OpenedFrame:
         """Hold a frame ready, limited to the permitted rows, dates, columns and persons."""
-        key = digest([holding, frame, scope, sorted(opted_out), salt.hex(), min_cell, holder_name])
+        key = digest(
+            [
+                holding,
+                frame,
+                scope,
+                sorted(opted_out),
+                salt.hex(),
+                min_cell,
+                holder_name,
+                _stamp(holding.source),
+            ]
+        )
         with self._lock:
             one_at_a_time = self._opening.setdefault(key, threading.Lock())
         with one_at_a_time:
@@ -140,3 +153,13 @@ class KeepingEngine(IbisEngine):
                 self._opening.pop(key, None)
         for kept in dropped:
             kept.frame.close()
+
+
+def _stamp(source: str) -> list[tuple[str, int, int]]:
+    """Name, size and time of each file of a source; nothing for a database server."""
+    path = Path(source)
+    try:
+        files = sorted(path.iterdir()) if path.is_dir() else [path]
+        return [(file.name, file.stat().st_size, file.stat().st_mtime_ns) for file in files]
+    except OSError:
+        return []

@@ -161,15 +161,14 @@ def _people(
 
 
 def _connect(node: Node, source: str, title: str) -> None:
-    with node.holdings() as holdings:
-        holding = holdings.connect(
-            "omop",
-            source,
-            node.operator,
-            kind="omop",
-            title=f"{title}, {node.own.name}",
-            description=f"{title} in the OMOP common data model, as {node.own.name} keeps it.",
-        )
+    holding = node.holding_desk.connect(
+        "omop",
+        source,
+        node.operator,
+        kind="omop",
+        title=f"{title}, {node.own.name}",
+        description=f"{title} in the OMOP common data model, as {node.own.name} keeps it.",
+    )
     node.publish(
         holding.id,
         node.operator,
