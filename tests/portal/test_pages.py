@@ -5,12 +5,15 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
+import pytest
 from playwright.sync_api import Page
 
 from salerno.permits.model import ApplicationState, Case, DataScope
 from salerno.permits.pages.forms import empty_application
 from salerno.web.callers import Caller
 from tests.portal.space import PASSWORD, Space
+
+pytestmark = pytest.mark.serial
 
 ODILE = Caller(kind="person", id="x", name="Odile", roles=frozenset({"officer"}))
 
@@ -126,8 +129,8 @@ def test_what_was_typed_survives_the_end_of_the_session(visit: Any, space: Space
     visitor = visit("hub")
     page = visitor.log_in("rosa", "/applications/new")
     page.get_by_label("Name of the project").fill("Typed <before> the end")
-    page.get_by_label("Count").check()
-    page.get_by_label("Describe").check()
+    page.get_by_role("checkbox", name="Count").check()
+    page.get_by_role("checkbox", name="Describe").check()
     (token,) = [c["value"] for c in page.context.cookies() if c["name"].endswith("session")]
     with space.nodes["hub"].accounts() as accounts:
         accounts.log_out(token)
@@ -141,6 +144,7 @@ def test_what_was_typed_survives_the_end_of_the_session(visit: Any, space: Space
     page.get_by_label("Password").fill(PASSWORD)
     page.get_by_role("button", name="Log in").click()
     page.get_by_role("button", name="Send what I typed").wait_for()
+    assert page.get_by_text("Logged in as Rosa Weber").count() == 1
     visitor.check("hub-welcome-back")
     page.get_by_role("button", name="Send what I typed").click()
     page.get_by_text("The draft is saved").wait_for()

@@ -6,12 +6,13 @@ import time
 from typing import Any
 from urllib.parse import quote
 
+import pytest
 from playwright.sync_api import Page
 
 from salerno.permits.rules import CRITERIA
 from tests.portal.space import Space, Visitor, write_patients
 
-COLUMNS = ("age", "sex", "treatment", "time", "status", "bmi")
+pytestmark = pytest.mark.serial
 
 
 def wait_for(visitor: Visitor, path: str, text: str, seconds: float = 40) -> Page:
@@ -126,6 +127,13 @@ def test_story_from_data_to_answer(visit: Any, space: Space) -> None:
 
     page.get_by_role("link", name="Begin a study").click()
     visitor.check("hub-study-form")
+    page.get_by_role("link", name="OMOP data").click()
+    page.get_by_role("button", name="Open the study").click()
+    page.get_by_role("link", name="Name at least one group").wait_for()
+    page.get_by_text("More groups").click()
+    page.get_by_text("Covariates: what persons had").click()
+    visitor.check("hub-study-form-omop")
+    page.get_by_role("link", name="Plain tables").click()
     page.get_by_label("Name of the study").fill("Bleeding by treatment")
     page.get_by_role("button", name="Open the study").click()
     page.get_by_text("The study is open").wait_for()

@@ -15,7 +15,7 @@ from salerno.identity.service import Accounts
 from salerno.identity.service import log_in as check_log_in
 from salerno.kernel.errors import SalernoError
 from salerno.web import sessions
-from salerno.web.callers import find_caller
+from salerno.web.callers import Caller, find_caller
 from salerno.web.layout import Pages, local_path, sentence
 from salerno.web.sessions import form_of
 
@@ -77,6 +77,7 @@ def routes(pages: Pages, open_accounts: Opens[Accounts]) -> list[ControllerRoute
                 errors["login"] = sentence(error)
             else:
                 if kept:
+                    request.scope["caller"] = caller_behind(token)  # type: ignore[typeddict-unknown-key]
                     return pages.render(
                         request, "identity/go_on.html", title="Welcome back", kept=kept, kept_path=kept_path,
                         session=token,
@@ -86,6 +87,14 @@ def routes(pages: Pages, open_accounts: Opens[Accounts]) -> list[ControllerRoute
             request, "identity/log_in.html", title="Log in", errors=errors, login=form.text("login"),
             wanted=wanted, kept=kept, kept_path=kept_path,
         )  # fmt: skip
+
+    def caller_behind(token: str) -> Caller | None:
+        with open_accounts() as accounts:
+            account = accounts.account_of(token)
+        if account is None:
+            return None
+        roles = frozenset(role.value for role in account.roles)
+        return Caller(kind="person", id=account.id, name=account.name, roles=roles)
 
     @post("/log-out", sync_to_thread=False, include_in_schema=False)
     def log_out(request: Req) -> Response[Any]:
