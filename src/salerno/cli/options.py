@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+import typer.core
 
 if TYPE_CHECKING:
     from salerno.client.session import Session
@@ -26,10 +27,24 @@ Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of text."
 NodeFolder = Annotated[Path, typer.Argument(metavar="DIR", help="Folder of the node.")]
 
 
-def commands(help: str) -> typer.Typer:
-    """A group of commands, set up like all others."""
-    # Help by Rich would cost half a second of imports at each `--help`.
-    return typer.Typer(help=help, rich_markup_mode=None, no_args_is_help=True, pretty_exceptions_enable=False)
+def commands(
+    help: str, *, completion: bool = False, group: type[typer.core.TyperGroup] | None = None
+) -> typer.Typer:
+    """A group of commands, set up like all others.
+
+    Args:
+        help: What the group is for.
+        completion: Offer to install shell completion; for the outermost group alone.
+        group: Class of the group.
+    """
+    return typer.Typer(
+        help=help or None,
+        cls=group,
+        add_completion=completion,
+        rich_markup_mode=None,  # help by Rich would cost half a second of imports each time
+        no_args_is_help=bool(help),
+        pretty_exceptions_enable=False,
+    )
 
 
 def session_at(url: str) -> Session:

@@ -7,7 +7,7 @@ import typer
 from typer.testing import CliRunner
 
 from salerno.cli import output
-from salerno.cli.app import app
+from salerno.cli.app import COMMANDS, app
 from salerno.kernel.errors import Conflict, Invalid, NotFound, Refused, SalernoError, Unavailable
 from tests.unit.cli.conftest import Salerno
 
@@ -32,6 +32,12 @@ def test_every_command_has_help(path: tuple[str, ...]) -> None:
 @pytest.mark.parametrize("path", [p for p in PATHS if p and p[-1] in ("list", "show")], ids=" ".join)
 def test_every_list_and_show_speaks_json(path: tuple[str, ...]) -> None:
     assert "--json" in CliRunner().invoke(app, [*path, "--help"]).output
+
+
+def test_the_list_of_commands_says_what_each_says_of_itself() -> None:
+    root = typer.main.get_command(app)
+    for name, (_, about) in COMMANDS.items():
+        assert root.commands[name].get_short_help_str(200) == about, name  # type: ignore[attr-defined]
 
 
 def test_the_commands_that_are_promised() -> None:

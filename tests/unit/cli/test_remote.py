@@ -154,7 +154,9 @@ def test_from_application_to_answer(at: Salerno, tmp_path: Path) -> None:
 
     assert at("odile", "permit", "revoke", id, "--reason", "No longer needed.").code == 0
     # Another method, since a view that is open already asks about its permit every half minute only.
-    refused = at("marie", "study", "ask", study, "-", stdin='{"method": "describe", "variable": "age"}')
+    refused = at(
+        "marie", "study", "ask", study, "-", stdin='{"method": "t_test", "variable": "age", "by": "sex"}'
+    )
     assert (refused.code, "revoked" in refused.err) == (3, True)
 
 
