@@ -45,7 +45,7 @@ demo: $(VENV)/.runtime
 
 test: $(VENV)/.development
 	@rm -f .coverage .coverage.*
-	$(BIN)/python -m pytest -n $(PYTEST_WORKERS) --dist loadgroup --cov --cov-config=pyproject.toml --cov-report=term $(ARGS)
+	$(BIN)/python -m pytest -n $(PYTEST_WORKERS) --dist loadfile --cov --cov-config=pyproject.toml --cov-report=term $(ARGS)
 
 check: $(VENV)/.development
 	$(BIN)/ruff check .
