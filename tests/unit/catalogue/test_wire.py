@@ -22,7 +22,7 @@ from tests.unit.catalogue.strategies import catalogues, descriptions
 from tests.unit.catalogue.world import HEADER, LYON, agent, description
 
 SYNTAXES: list[Format] = ["turtle", "json-ld", "rdf-xml"]
-PATIENT = settings(deadline=None, max_examples=60, suppress_health_check=list(HealthCheck))
+PATIENT = settings(deadline=None, max_examples=30, suppress_health_check=list(HealthCheck))
 
 
 @PATIENT

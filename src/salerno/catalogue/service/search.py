@@ -119,9 +119,10 @@ def forms_of(word: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys(form for form in forms if form.strip("_")))
 
 
-def words_of(text: str) -> set[str]:
+@lru_cache(maxsize=65536)
+def words_of(text: str) -> frozenset[str]:
     """The different words of a text, in all their forms."""
-    return {form for word in _WORD.findall(text) for form in forms_of(word)}
+    return frozenset(form for word in _WORD.findall(text) for form in forms_of(word))
 
 
 def places_of(d: DatasetDescription) -> Iterator[tuple[float, str, str]]:
@@ -166,26 +167,26 @@ class _Indexed:
         self.description = description
         self.places: dict[str, tuple[int, ...]] = {}
         """By word: numbers of its weightiest places, in the order of `places_of`."""
-        best: dict[str, float] = {}
-        times: dict[str, int] = {}
-        heaviest: dict[str, list[tuple[float, int]]] = {}
+        found: dict[str, list[tuple[float, int]]] = {}
         for number, (weight, text, _) in enumerate(places_of(description)):
+            place = (-weight, number)
             for word in words_of(text):
-                times[word] = times.get(word, 0) + 1
-                best[word] = max(weight, best.get(word, 0.0))
-                heaviest.setdefault(word, []).append((-weight, number))
-        for word, found in heaviest.items():
-            if len(found) > MAX_MATCHES:
-                found = sorted(found)[:MAX_MATCHES]
-            self.places[word] = tuple(number for _, number in found)
-        self.numbers = np.fromiter(
-            (vocabulary.setdefault(word, len(vocabulary)) for word in best), dtype=np.int64, count=len(best)
-        )
-        # The best place counts, and each further one a little.
-        self.weights = np.fromiter(
-            (weight + 0.2 * math.log(times[word]) for word, weight in best.items()),
-            dtype=np.float64,
-            count=len(best),
+                found.setdefault(word, []).append(place)
+        weights: list[float] = []
+        for word, places in found.items():
+            times = len(places)
+            if times == 1:
+                [(heaviest, number)] = places
+                self.places[word] = (number,)
+                weights.append(-heaviest)
+            else:
+                places.sort()
+                self.places[word] = tuple([number for _, number in places[:MAX_MATCHES]])
+                # The best place counts, and each further one a little.
+                weights.append(0.2 * math.log(times) - places[0][0])
+        self.weights = np.array(weights)
+        self.numbers = np.array(
+            [vocabulary.setdefault(word, len(vocabulary)) for word in found], dtype=np.int64
         )
 
 

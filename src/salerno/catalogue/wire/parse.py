@@ -88,7 +88,7 @@ def read_graph(graph: Graph) -> Reading:
     """The descriptions of a graph."""
     datasets: list[DatasetDescription] = []
     findings: list[Finding] = []
-    for node in dict.fromkeys(graph.subjects("dcat:Dataset")):
+    for node in graph.subjects("dcat:Dataset"):
         rights = [r.value for r in graph.nodes(node, "dct:accessRights") if isinstance(r, NamedNode)]
         if rights and not any(r.rpartition("/")[2] == NON_PUBLIC.code for r in rights):
             findings.append(_other_rights(node, rights[0]))

@@ -40,7 +40,7 @@ from salerno.standards.dcat.vocabularies import (
 
 TYPE = term("rdf:type")
 LEGISLATION = NamedNode(EHDS)
-MEDICAL_HEALTH = NamedNode("https://w3id.org/dpv/dpv-pd#MedicalHealth")
+MEDICAL_HEALTH = "https://w3id.org/dpv/dpv-pd#MedicalHealth"
 DATA_THEMES = NamedNode(HEAL.scheme)
 
 AGGREGATED = frozenset({DataCategory.NRPE, DataCategory.RPDG})
@@ -90,10 +90,11 @@ def newest_agents(descriptions: Iterable[DatasetDescription]) -> dict[str, Agent
 
 
 class _Writer:
-    """Writes one document; remembers which authority concepts it used."""
+    """Writes one document; remembers which authority concepts and other nodes it pointed at."""
 
     def __init__(self) -> None:
         self.concepts: dict[str, Concept] = {}
+        self.classes: set[tuple[str, str]] = set()
 
     def catalogue(self, header: CatalogueHeader, descriptions: list[DatasetDescription]) -> Iterator[Triple]:
         agents = newest_agents(descriptions)
@@ -125,14 +126,12 @@ class _Writer:
             yield about.link("dct:spatial", self.concept(COUNTRIES[country]))
         yield about.link("dcat:themeTaxonomy", DATA_THEMES)
         if header.homepage:
-            yield about.link("foaf:homepage", NamedNode(header.homepage))
+            yield about.link("foaf:homepage", self.of_class(header.homepage, "foaf:Document"))
         told = [d.modified for d in descriptions if d.modified != UNKNOWN_TIME]
         if told:
             yield about.typed("dct:modified", to_text(max(told)), "xsd:dateTime")
         for d in descriptions:
             yield about.link("dcat:dataset", NamedNode(d.iri))
-        if header.homepage:
-            yield Triple(NamedNode(header.homepage), TYPE, term("foaf:Document"))
 
     def dataset(self, d: DatasetDescription) -> Iterator[Triple]:
         iri = d.iri
@@ -161,12 +160,12 @@ class _Writer:
         yield about.link("dct:provenance", part_of(iri, "provenance"))
         yield about.link("dcat:distribution", part_of(iri, "distribution"))
         if d.access_url:
-            yield about.link("dcat:landingPage", NamedNode(page))
+            yield about.link("dcat:landingPage", self.of_class(page, "foaf:Document"))
             yield about.link("foaf:page", NamedNode(page))
         yield about.link("dpv:hasLegalBasis", part_of(iri, "legal-basis"))
         yield about.link("dpv:hasPurpose", part_of(iri, "purpose"))
         if _type_of(d) is PERSONAL_DATA:
-            yield about.link("dpv:hasPersonalData", MEDICAL_HEALTH)
+            yield about.link("dpv:hasPersonalData", self.of_class(MEDICAL_HEALTH, "dpv:PersonalData"))
         yield from self._figures(about, d)
         yield about.typed("healthdcatap:hasStructuredData", str(bool(d.tables)).lower(), "xsd:boolean")
         if d.tables:
@@ -180,7 +179,7 @@ class _Writer:
         if d.population_coverage:
             yield about.text("healthdcatap:populationCoverage", d.population_coverage)
         for system in d.coding_systems:
-            yield about.link("healthdcatap:hasCodingSystem", NamedNode(system))
+            yield about.link("healthdcatap:hasCodingSystem", self.of_class(system, "dct:Standard"))
         yield from about.count("healthdcatap:numberOfRecords", d.n_records)
         yield from about.count("healthdcatap:numberOfUniqueIndividuals", d.n_persons)
         yield from about.count("healthdcatap:minTypicalAge", d.min_age)
@@ -218,10 +217,6 @@ class _Writer:
             for name, day in (("dcat:startDate", d.covers_from), ("dcat:endDate", d.covers_to)):
                 if day:
                     yield period.typed(name, _month(day), "xsd:gYearMonth")
-        if d.access_url:
-            yield Triple(NamedNode(page), TYPE, term("foaf:Document"))
-        for system in d.coding_systems:
-            yield Triple(NamedNode(system), TYPE, term("dct:Standard"))
 
     def _tables(self, d: DatasetDescription) -> Iterator[Triple]:
         if not d.tables:
@@ -269,13 +264,19 @@ class _Writer:
         self.concepts[concept.iri] = concept
         return NamedNode(concept.iri)
 
+    def of_class(self, iri: str, kind: str) -> NamedNode:
+        """A node of elsewhere; its class is stated at the end, so that data sets keep their order."""
+        self.classes.add((iri, kind))
+        return NamedNode(iri)
+
     def category(self, category: DataCategory) -> NamedNode:
         return self.concept(Concept(HEALTH_CATEGORIES, category.value, category.label))
 
     def legends(self, *, has_scheme: bool) -> Iterator[Triple]:
         """What the document points at: types, labels and lists of authority concepts, and the law."""
         yield Triple(LEGISLATION, TYPE, term("eli:LegalResource"))
-        yield Triple(MEDICAL_HEALTH, TYPE, term("dpv:PersonalData"))
+        for iri, kind in sorted(self.classes):
+            yield Triple(NamedNode(iri), TYPE, term(kind))
         for iri, concept in sorted(self.concepts.items()):
             about = _About(NamedNode(iri), "en")
             yield about.a("skos:Concept")

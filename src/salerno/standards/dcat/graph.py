@@ -52,17 +52,16 @@ class Graph:
 
     def __init__(self, triples: Iterable[rdf.Triple]) -> None:
         self._index: dict[Any, dict[str, list[Any]]] = {}
+        self._of_class: dict[Any, dict[Any, None]] = {}
         for triple in triples:
             about = self._index.setdefault(triple.subject, {})
             about.setdefault(triple.predicate.value, []).append(triple.object)
-
-    def __len__(self) -> int:
-        return sum(len(values) for about in self._index.values() for values in about.values())
+            if triple.predicate == TYPE:
+                self._of_class.setdefault(triple.object, {})[triple.subject] = None
 
     def subjects(self, kind: str) -> Iterator[Subject]:
-        """The nodes of a class, e.g. ``dcat:Dataset``."""
-        wanted = term(kind)
-        return (subject for subject, about in self._index.items() if wanted in about.get(TYPE.value, ()))
+        """The nodes of a class, e.g. ``dcat:Dataset``, in the order in which they are stated to be of it."""
+        return iter(self._of_class.get(term(kind), {}))
 
     def nodes(self, subject: Any, *names: str) -> list[Any]:
         """The values of the first of the properties that has any, without repetition."""
@@ -80,7 +79,7 @@ class Graph:
 
     def has_type(self, subject: Any, kind: str) -> bool:
         """Whether the node is stated to be of the class."""
-        return term(kind) in self._index.get(subject, {}).get(TYPE.value, ())
+        return subject in self._of_class.get(term(kind), {})
 
 
 def parse_graph(data: bytes, media_type: str, *, base: str = "") -> Graph:
