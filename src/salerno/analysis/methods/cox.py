@@ -195,11 +195,11 @@ def step(sums: Sums, state: State) -> State | Result:
 
 def _local_survey(view: ir.Table, state: Surveying) -> Aggregate:
     model, survey = state.model, state.survey
-    rows = view.mutate(ok=model.complete(view).fill_null(False))
+    rows = survey.rows(view, model.complete(view))
     exponent = rows.ok.ifelse(model.follow.exponent(rows), ibis.null())
     keys = keys_of(rows, survey.design.factors, rows.ok)
     expression = rows.group_by(**keys, exponent=exponent).aggregate(
-        **survey.metrics(rows, rows.ok), **model.follow.metrics(rows, rows.ok)
+        **survey.metrics(rows), **model.follow.metrics(rows, rows.ok)
     )
 
     def finish(table: pa.Table) -> Sums:

@@ -2,7 +2,8 @@
 
 Question: ``{"method": "describe", "variable": "age"}`` or ``"variables": [...]``; ``by`` one or more factors.
 Result: flat ``{"variable", "n", "n_missing", "mean", "variance", "sd"}`` for ``variable``, and for
-``variables`` ``{"variables": [{…}, …]}``; with ``by`` each entry has ``"groups": [{"levels", "n", "mean", …}]`` instead.
+``variables`` ``{"variables": [{…}, …]}``;
+with ``by`` each entry has ``"groups": [{"levels", "n", "mean", …}]`` instead.
 A figure is null where its group is too small to be told or has too few values.
 Each variable uses all rows that have it, unless the question says ``"missing": "complete"``.
 """

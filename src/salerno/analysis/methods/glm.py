@@ -193,39 +193,38 @@ def _offset(given: Any, scope: Scope) -> Numeric | None:
 
 def _local_survey(view: ir.Table, state: Surveying) -> Aggregate:
     model, survey = state.model, state.survey
-    complete = model.complete(view)
-    rows = view.mutate(ok=complete.fill_null(False), **model.rows(view))
-    y, w = rows.y, rows.w if model.weights is not None else None
+    rows = survey.rows(view, model.complete(view), **model.rows(view))
+    y = rows.y
 
-    def weighted(value: ir.Value) -> ir.Value:
-        if isinstance(value, ir.Scalar):
-            value = rows.ok.ifelse(value, real(0))
-        return (value if w is None else value * w).sum(where=rows.ok)
+    def total(value: ir.Value) -> ir.Value:
+        return _weighted_sum(value, rows, model)
 
-    metrics = survey.metrics(rows, rows.ok)
-    metrics["y"] = weighted(y)
-    metrics["weight"] = weighted(real(1)) if w is not None else rows.ok.sum().cast("float64")
-    metrics["log_weight"] = w.nullif(0.0).abs().ln().sum(where=rows.ok) if w is not None else real(0)
-    metrics["saturated"] = weighted(families.saturated(y, model.family))
-    metrics["constant"] = weighted(families.constant(y.abs(), model.family))
-    metrics["events"] = (rows.ok & (y == 1.0)).sum()
-    wrong = {"binomial": y.notin([0.0, 1.0]), "poisson": y < 0.0, "gaussian": rows.ok & False}
-    metrics["bad"] = (rows.ok & wrong[model.family]).sum()
+    metrics = survey.metrics(rows)
+    metrics["y"] = total(y)
+    metrics["events"] = (y == real(1)).sum()
+    wrong = {"binomial": (y != real(0)) & (y != real(1)), "poisson": y < real(0)}
+    metrics["bad"] = wrong[model.family].sum() if model.family in wrong else ibis.literal(0)
+    totals = {"weight": metrics["n"].cast("float64"), "log_weight": real(0)}
+    if model.weights is not None:
+        totals = {"weight": rows.w.sum(), "log_weight": rows.w.ln().sum()}
+    if model.family == "poisson":
+        totals["saturated"] = total(families.saturated(y))
+        totals["constant"] = total(families.constant(y))
     if model.offset is not None:
-        metrics["offset"] = weighted(rows.o)
-        metrics["y_offset"] = weighted(y * rows.o)
-        metrics["exp_offset"] = weighted(rows.o.exp()) if model.family == "poisson" else real(0)
+        totals["offset"] = total(rows.o)
+        totals["y_offset"] = total(y * rows.o)
+        if model.family == "poisson":
+            totals["exp_offset"] = total(rows.o.exp())
+    metrics |= totals
     keys = keys_of(rows, survey.design.factors, rows.ok)
     expression = rows.group_by(**keys).aggregate(**metrics) if keys else rows.aggregate(**metrics)
-    names = ["y", "weight", "log_weight", "saturated", "constant"]
-    names += ["offset", "y_offset", "exp_offset"] if model.offset is not None else []
 
     def finish(table: pa.Table) -> Sums:
         return {
             **survey.sums(table),
             "events": np.array(integers(table, "events").sum(), dtype=np.int64),
             "bad": np.array(integers(table, "bad").sum(), dtype=np.int64),
-            **{name: np.array(doubles(table, name).sum()) for name in names},
+            **{name: np.array(doubles(table, name).sum()) for name in ("y", *totals)},
         }
 
     return Aggregate(expression, finish)

@@ -43,16 +43,14 @@ def log_likelihood(y: ir.Value, mu: ir.Value, family: str) -> ir.Value:
     return (y - mu) * (y - mu) * real(-0.5)
 
 
-def saturated(y: ir.Value, family: str) -> ir.Value:
-    """The same where the mean is the response itself."""
-    if family != "poisson":
-        return real(0)
+def saturated(y: ir.Value) -> ir.Value:
+    """A row's Poisson log-likelihood where the mean is the response itself; other families have none."""
     return ibis.cases((y > 0, y * ibis.cases((y > 0, y)).ln()), else_=real(0)) - y
 
 
-def constant(y: ir.Value, family: str) -> ir.Value:
-    """What a row's log-likelihood has beside that."""
-    return -log_gamma(y + 1.0) if family == "poisson" else real(0)
+def constant(y: ir.Value) -> ir.Value:
+    """What a row's Poisson log-likelihood has beside its kernel; a negative count is refused later."""
+    return -log_gamma(y.abs() + 1.0)
 
 
 def log_gamma(x: ir.Value) -> ir.Value:

@@ -14,7 +14,7 @@ Array = NDArray[np.float64]
 
 SINGULAR = 1e-11
 """Smallest share of a column's weighted square that the columns before it may leave unexplained."""
-CONVERGED = 1e-9
+CONVERGED = 1e-8
 """Root mean square change of the linear predictor at which the next point is the maximum."""
 
 _PATIENCE = 12
