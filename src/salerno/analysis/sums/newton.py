@@ -20,6 +20,8 @@ CONVERGED = 1e-8
 _PATIENCE = 12
 """Steps after which one that is no shorter than the last means that there is no maximum."""
 
+_MOST = 22
+
 
 @dataclass(frozen=True)
 class Newton:
@@ -59,7 +61,7 @@ def advance(search: Newton, log_likelihood: float, gradient: Array, information:
 
     Raises:
         Refused: The columns depend on each other (``design-singular``), or a coefficient runs away
-            since the outcome is separated by a term (``separated``).
+            since the outcome is separated by a term (``separated``), or there is no end (``not-converged``).
     """
     lowered = log_likelihood < search.log_likelihood - 1e-10 * (abs(search.log_likelihood) + 0.1)
     if lowered and search.best is not None and search.direction is not None and search.halvings < 12:
@@ -76,6 +78,12 @@ def advance(search: Newton, log_likelihood: float, gradient: Array, information:
         runaway = int(np.argmax(np.abs(direction)))
         if direction[runaway] / search.direction[runaway] > 0.5:
             raise separated(search.names[runaway])
+    if iterations >= _MOST:
+        raise Refused(
+            "not-converged",
+            f"The model has not converged after {_MOST} steps",
+            remedy="Use fewer terms, or join small levels.",
+        )
     return replace(
         search,
         at=search.at + direction,
