@@ -43,9 +43,18 @@ $(VENV)/.development: requirements-dev.txt pyproject.toml | $(BIN)/python
 demo: $(VENV)/.runtime
 	@$(BIN)/salerno demo $(ARGS)
 
+PYTEST := $(BIN)/python -m pytest
+
 test: $(VENV)/.development
+ifeq ($(strip $(ARGS)),)
 	@rm -f .coverage .coverage.*
-	$(BIN)/python -m pytest -n $(PYTEST_WORKERS) --dist loadfile --cov --cov-config=pyproject.toml --cov-report=term $(ARGS)
+	@status=0; \
+	$(PYTEST) -n $(PYTEST_WORKERS) --dist loadfile -m "not serial" --cov --cov-report= --cov-fail-under=0 || status=1; \
+	$(PYTEST) -m serial --cov --cov-append --cov-report=term || status=1; \
+	exit $$status
+else
+	$(PYTEST) $(ARGS)
+endif
 
 check: $(VENV)/.development
 	$(BIN)/ruff check .
