@@ -110,7 +110,7 @@ def parse_problem(problem: Mapping[str, Any], status: int) -> SalernoError:
     """
     branch = next((b for b in BRANCHES.values() if b.status == status), None)
     if branch is None:
-        branch = Unavailable if status >= 500 else Invalid
+        branch = Unavailable if status >= 500 else Refused if status == 401 else Invalid
     return branch(
         str(problem.get("title", f"http-{status}")),
         str(problem.get("detail", f"The peer answered with HTTP status {status}")),

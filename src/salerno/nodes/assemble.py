@@ -110,6 +110,11 @@ class Node:
         return self._opens(self._audit)
 
     @cached_property
+    def reading_audit(self) -> Opens[AuditLog]:
+        """The log, to read only: recomputing all of it keeps no writer waiting."""
+        return self._opens(self._audit, reading=True)
+
+    @cached_property
     def trust(self) -> Opens[Trust]:
         """Admitted participants."""
         return self._opens(self._trust)

@@ -140,7 +140,7 @@ def _everywhere(node: Node, pages: Pages) -> list[ControllerRouterHandler]:
         ),
         *catalogue_pages.routes(pages, node.reading_catalogue),
         *audit_api.routes(node.audit),
-        *audit_pages.routes(pages, node.audit),
+        *audit_pages.routes(pages, node.audit, read_audit=node.reading_audit),
     ]
 
 
