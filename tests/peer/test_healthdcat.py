@@ -24,7 +24,7 @@ from salerno.catalogue.wire import (
 )
 from salerno.kernel.errors import Invalid
 from salerno.standards.dcat import Graph
-from salerno.standards.dcat.names import short
+from salerno.standards.dcat.names import PREFIXES
 from tests.unit.catalogue.strategies import catalogues, descriptions
 from tests.unit.catalogue.world import HEADER, description
 
@@ -253,6 +253,12 @@ def other_kind(node):
 def variables_are_missing(document) -> bool:
     names = {triple.predicate.value for triple in document}
     return HEALTH + "hasStructuredData" in names and HEALTH + "hasVariables" not in names
+
+
+def short(iri: str) -> str:
+    return next(
+        (f"{p}:{iri.removeprefix(base)}" for p, base in PREFIXES.items() if iri.startswith(base)), iri
+    )
 
 
 @pytest.mark.parametrize(

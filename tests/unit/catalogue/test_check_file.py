@@ -10,7 +10,7 @@ from salerno.catalogue.model import Level
 from salerno.catalogue.rules import explain
 from salerno.catalogue.service import check_file
 from salerno.catalogue.wire import render_catalogue
-from salerno.kernel.errors import Invalid, NotFound
+from salerno.kernel.errors import Invalid, NotFound, Unavailable
 from salerno.standards.dcat import Format
 from tests.unit.catalogue.world import HEADER, description
 
@@ -76,6 +76,9 @@ def test_what_is_recommended_is_found_too(tmp_path: Path) -> None:
 def test_files_that_cannot_be_checked(tmp_path: Path) -> None:
     with pytest.raises(NotFound):
         check_file(tmp_path / "missing.ttl")
+    (tmp_path / "folder.ttl").mkdir()
+    with pytest.raises(Unavailable, match="cannot be read"):
+        check_file(tmp_path / "folder.ttl")
     with pytest.raises(Invalid, match="ending"):
         check_file(tmp_path / "catalogue.pdf")
     with pytest.raises(Invalid, match="line 1"):

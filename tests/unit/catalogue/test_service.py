@@ -204,6 +204,14 @@ class TestHarvest:
         assert [finding.property for finding in report.refused] == ["dct:accessRights"]
         assert stored(hub) == []
 
+    def test_data_sets_without_or_with_the_same_iri_are_refused(self, hub: NodeCatalogue) -> None:
+        source = TellingSource(LYON_SET)
+        twin = b'[] a dcat:Dataset ; dct:identifier "%s" .\n[] a dcat:Dataset .\n' % LYON_SET.iri.encode()
+        source.document = hub_document(source) + twin
+        report = harvest(hub, source)
+        assert report.added == (LYON_SET.iri,)
+        assert {finding.dataset for finding in report.refused} == {LYON_SET.iri, ""}
+
     def test_a_node_does_not_harvest_itself(self, hub: NodeCatalogue) -> None:
         assert "harvest-of-self" in harvest(hub, TellingSource(), HUB).error
 

@@ -17,7 +17,7 @@ from salerno.catalogue.model import UNKNOWN_TIME, DatasetDescription
 from salerno.catalogue.rules import check_description, mandatory, normal_form
 from salerno.catalogue.wire import parse_catalogue, read_catalogue, render_catalogue, render_description
 from salerno.kernel.errors import Invalid
-from salerno.standards.dcat import MEDIA_TYPES, Format
+from salerno.standards.dcat import MEDIA_TYPES, Format, graph
 from tests.unit.catalogue.strategies import catalogues, descriptions
 from tests.unit.catalogue.world import HEADER, LYON, agent, description
 
@@ -201,6 +201,17 @@ def test_harmful_documents_are_refused_before_they_are_read(document, media_type
     with pytest.raises(Invalid) as caught:
         parse_catalogue(document, media_type)
     assert caught.value.code == code
+
+
+def test_a_document_that_is_too_large_is_not_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(graph, "LARGEST_BYTES", 10)
+    with pytest.raises(Invalid, match="larger than 10 bytes"):
+        parse_catalogue(b"<urn:a> <urn:b> 1 .", "text/turtle")
+
+
+def test_a_base_that_is_no_iri_is_refused() -> None:
+    with pytest.raises(Invalid, match="cannot be read"):
+        parse_catalogue(b"<a> <b> <c> .", "text/turtle", base="no iri")
 
 
 @PATIENT

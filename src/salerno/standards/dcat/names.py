@@ -40,11 +40,3 @@ def term(name: str) -> NamedNode:
         prefix, _, local = name.partition(":")
         node = _terms[name] = NamedNode(PREFIXES[prefix] + local)
     return node
-
-
-def short(iri: str) -> str:
-    """The prefixed name of an IRI for people, or the IRI in angle brackets."""
-    for prefix, base in PREFIXES.items():
-        if iri.startswith(base):
-            return f"{prefix}:{iri.removeprefix(base)}"
-    return f"<{iri}>"
