@@ -39,15 +39,13 @@ from salerno.nodes.demo_data import (
     split_omop,
     synthetic_omop,
 )
-from salerno.permits.model import Assessment, Criterion
+from salerno.permits.model import Assessment, Criterion, DisclosurePolicy
 from salerno.permits.rules import CRITERIA
 from salerno.web.tables import Table
 
 MARKER = ".salerno-demo"
 COUNTRIES = 3
 OBJECTORS = 2
-FEW_BELOW_YEARS = 32
-"""So few persons of the demo's data are younger at the index date that no figure about them may leave."""
 
 QUESTIONS: Mapping[str, tuple[str, dict[str, Any]]] = {
     "persons": ("Persons per country", {"method": "count", "by": "holder"}),
@@ -102,7 +100,7 @@ def tell(options: DemoOptions) -> None:
             rows = pooled_frame(sources, GIBLEED_FRAME, names=story.hospital_names(), without=opted_out)
             comparisons = compare({name: a.answer for name, a in answers.items()}, rows)
             screen.comparisons(comparisons)
-        refusals = story.go_beyond(application, datasets, GIBLEED_FRAME)
+        refusals = story.go_beyond(application, datasets, GIBLEED_FRAME, rows)
         receipts = story.account()
         report = options.report or folder / "report.html"
         _write(report, answers, comparisons, refusals, receipts, rows)
@@ -215,7 +213,7 @@ class _Story:
         return answers
 
     def go_beyond(
-        self, application: Application, datasets: Sequence[Dataset], frame: StudyFrame
+        self, application: Application, datasets: Sequence[Dataset], frame: StudyFrame, rows: pd.DataFrame
     ) -> list[tuple[str, str]]:
         """Attempts beyond the permit; each is refused, with its reason."""
         refusals: list[tuple[str, str]] = []
@@ -247,7 +245,7 @@ class _Story:
                 "A person whom the permit does not name",
                 lambda: self._open(self.session("other researcher"), application, frame),
             )
-            few = to_plain(frame) | {"where": [{"column": "age", "operator": "<", "value": FEW_BELOW_YEARS}]}
+            few = to_plain(frame) | {"where": [{"column": "age", "operator": "<", "value": _few_below(rows)}]}
             attempt(
                 "A group below the threshold",
                 lambda: self._open(researcher, application, few).ask(
@@ -357,6 +355,13 @@ def _assessment() -> Assessment:
         criteria=tuple(Criterion(letter=letter, met=True) for letter in CRITERIA),
         risks="None beyond those that disclosure control addresses.",
     )
+
+
+def _few_below(rows: pd.DataFrame) -> int:
+    """An age below which somebody is, but at no hospital as many as the threshold."""
+    threshold = DisclosurePolicy().min_cell
+    youngest = rows.groupby("holder")["age"].apply(lambda ages: ages.nsmallest(threshold).max())
+    return int(youngest.min())
 
 
 def _soon(look: Callable[[], Any], seconds: float = 30) -> Any:
