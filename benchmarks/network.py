@@ -100,6 +100,7 @@ class _Served(NodeProcesses):
             with (folder / "node.log").open("ab") as log:
                 self._running[name] = subprocess.Popen(
                     [*self.command, str(folder), *self.extra],
+                    env=environment,
                     stdin=subprocess.DEVNULL,
                     stdout=log,
                     stderr=log,
