@@ -30,7 +30,11 @@ def verify(
     from salerno.nodes.assemble import open_node
 
     notes = [read_text(str(path)) for path in held or ()]
-    with output.progress(as_json)("Recomputing the log"), open_node(folder) as node, node.reading_audit() as log:
+    with (
+        output.progress(as_json)("Recomputing the log"),
+        open_node(folder) as node,
+        node.reading_audit() as log,
+    ):
         report = log.verify(checkpoints=notes)
     if as_json:
         output.print_json({"ok": report.ok, **to_plain(report)})

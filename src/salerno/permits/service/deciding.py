@@ -413,7 +413,9 @@ def _end(begin: datetime, months: int, until: datetime | None) -> datetime:
     if until is None:
         return latest
     if until.tzinfo is None:
-        raise Invalid("permit-period", "The permit's end has no time zone", remedy="Write it with an offset or Z.")
+        raise Invalid(
+            "permit-period", "The permit's end has no time zone", remedy="Write it with an offset or Z."
+        )
     end = until.replace(microsecond=0)
     if not begin < end:
         raise Invalid("permit-period", "The permit would end before it begins", rule="EHDS Art. 68(12)")
