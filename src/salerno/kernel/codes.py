@@ -15,8 +15,8 @@ class DataCategory(StrEnum):
         """A member from its code, its letter in Art. 51(1) and its words."""
         member = str.__new__(cls, code)
         member._value_ = code
-        member.letter = letter  # type: ignore[attr-defined]
-        member.label = label  # type: ignore[attr-defined]
+        member.letter = letter
+        member.label = label
         return member
 
     letter: str
@@ -48,8 +48,8 @@ class Purpose(StrEnum):
         """A member from its code, its words and who may rely on it."""
         member = str.__new__(cls, code)
         member._value_ = code
-        member.label = label  # type: ignore[attr-defined]
-        member.public_bodies_only = public_bodies_only  # type: ignore[attr-defined]
+        member.label = label
+        member.public_bodies_only = public_bodies_only
         return member
 
     label: str
