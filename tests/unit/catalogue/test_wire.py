@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import time
 from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, date, datetime
@@ -195,12 +196,22 @@ def test_broken_rdf_is_refused_with_the_place(document: bytes, media_type: str, 
         (b'{"@context": "https://x.eu/c", "@id": "urn:a"}', "application/ld+json", "rdf-remote-context"),
         (b'<!DOCTYPE r [<!ENTITY a "aaa">]><r>&a;</r>', "application/rdf+xml", "rdf-entities"),
         (b"[" * 300 + b"]" * 300, "application/ld+json", "rdf-too-deep"),
+        (b"<a b='/>'><c/>" * 300 + b"</a>" * 300, "application/rdf+xml", "rdf-too-deep"),
     ],
 )
 def test_harmful_documents_are_refused_before_they_are_read(document, media_type, code) -> None:
     with pytest.raises(Invalid) as caught:
         parse_catalogue(document, media_type)
     assert caught.value.code == code
+
+
+@pytest.mark.parametrize("piece", [b"<a ", b"<a '", b"<!--", b"<![CDATA[", b"</", b'"\\', b'"', b"[", b"<a>"])
+@pytest.mark.parametrize("media_type", ["application/rdf+xml", "application/ld+json"])
+def test_a_broken_document_is_refused_in_time_by_its_length(piece: bytes, media_type: str) -> None:
+    before = time.process_time()
+    with pytest.raises(Invalid):
+        parse_catalogue(piece * 100_000, media_type)
+    assert time.process_time() - before < 5
 
 
 def test_a_document_that_is_too_large_is_not_read(monkeypatch: pytest.MonkeyPatch) -> None:

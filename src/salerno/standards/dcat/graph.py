@@ -34,8 +34,8 @@ _READABLE: Mapping[str, rdf.RdfFormat] = {
 LARGEST_BYTES = 256 * 1024 * 1024
 """Largest document that is read: about 5,000 data sets with 100 variables each."""
 
-DEEPEST_JSON = 200
-"""Deepest nesting of JSON-LD that is read; a framed catalogue has about ten."""
+DEEPEST = 200
+"""Deepest nesting of JSON-LD and RDF/XML that is read; a framed catalogue has about ten levels."""
 
 Node = rdf.NamedNode | rdf.BlankNode | rdf.Literal
 Subject = rdf.NamedNode | rdf.BlankNode
@@ -134,18 +134,35 @@ def _check_harmless(data: bytes, syntax: rdf.RdfFormat) -> None:
             "The RDF/XML declares entities or is not UTF-8; neither is read",
             remedy="Write the entities out and save as UTF-8, or send Turtle.",
         )
-    if syntax == rdf.RdfFormat.JSON_LD and _depth(data) > DEEPEST_JSON:
-        raise Invalid("rdf-too-deep", f"The JSON-LD is nested deeper than {DEEPEST_JSON}")
+    brackets = _BRACKETS.get(syntax)
+    if brackets is not None and _depth(data, brackets) > DEEPEST:
+        # JSON-LD is expanded by recursion, and RDF/XML takes time by the square of its depth.
+        raise Invalid("rdf-too-deep", f"The document is nested deeper than {DEEPEST}")
 
 
-def _depth(data: bytes) -> int:
+_BRACKETS = {
+    rdf.RdfFormat.JSON_LD: re.compile(
+        rb'"(?:[^"\\]++|\\.)*+(?:"|\\?\Z)|(?P<opens>[\[{])|(?P<closes>[\]}])', re.DOTALL
+    ),
+    rdf.RdfFormat.RDF_XML: re.compile(
+        rb"<!--.*?(?:-->|\Z)|<!\[CDATA\[.*?(?:\]\]>|\Z)|<[?!]|(?P<closes></)"
+        rb"|<(?:[^<>\"'/]++|/(?!>)|\"[^\"<]*+\"|'[^'<]*+')*+(?:/>|(?P<opens>>))",
+        re.DOTALL,
+    ),
+}
+"""Opening and closing marks of a syntax; strings, comments and empty elements are matched as neither.
+
+Possessive, and with an end for what is never closed: a broken document must not cost its length squared.
+"""
+
+
+def _depth(data: bytes, brackets: re.Pattern[bytes]) -> int:
     deepest = depth = 0
-    for found in re.finditer(rb'"(?:[^"\\]|\\.)*"|[\[{]|[\]}]', data):
-        mark = found.group()[0]
-        if mark in b"[{":
+    for found in brackets.finditer(data):
+        if found.lastgroup == "opens":
             depth += 1
             deepest = max(deepest, depth)
-        elif mark in b"]}":
+        elif found.lastgroup == "closes":
             depth -= 1
     return deepest
 
