@@ -125,7 +125,7 @@ def near(name: str, known: Iterable[str]) -> str:
     >>> near("agee", ["age", "sex"])
     "Did you mean 'age'?"
     """
-    names = sorted(known)
+    names = sorted(str(each) for each in known)  # members of a StrEnum read as their values
     lowered = {n.lower(): n for n in names}
     matches = get_close_matches(name.lower(), list(lowered), n=1, cutoff=0.6)
     if matches:

@@ -122,6 +122,11 @@ class LocalSpace:
             raise parse_problem(problem, int(problem.get("status", 503)))
         return done.answer
 
+    def revoke(self, reason: str) -> None:
+        """Have the access body revoke the space's permit."""
+        with self._body.permits() as desk:
+            desk.revoke(self._study.permits[0], f"{self._body.own.did}#officer", reason)
+
     # making it
 
     def _open(self) -> None:

@@ -6,6 +6,7 @@ import pickle
 
 import pytest
 
+from salerno.kernel.codes import Purpose
 from salerno.kernel.errors import (
     BRANCHES,
     Conflict,
@@ -85,6 +86,10 @@ def test_an_error_can_be_pickled_and_rebuilt() -> None:
 )
 def test_a_misspelt_name_gets_the_near_one(name: str, known: list[str], sentence: str) -> None:
     assert near(name, known).startswith(sentence)
+
+
+def test_members_of_an_enumeration_read_as_their_values() -> None:
+    assert near("reserch", Purpose) == "Did you mean 'research'?"
 
 
 def test_a_long_list_of_names_is_cut() -> None:

@@ -34,6 +34,15 @@ class OpenViews:
                 view = self._views.pop(key)[0]
                 self._views[key] = (view, time.monotonic())
                 return view
+        return self.fresh(request)
+
+    def fresh(self, request: AccessRequest) -> View:
+        """A view that is opened now, so that a permit revoked a moment ago starts no run.
+
+        Raises:
+            SalernoError: What the door says.
+        """
+        key = digest(request)
         view = self._door.open(request)
         with self._lock:
             old = [self._views.pop(key)[0]] if key in self._views else []
