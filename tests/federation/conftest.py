@@ -23,7 +23,7 @@ from salerno.analysis.remote import HttpHub, LoopbackHub
 from salerno.analysis.service.agent import Agent
 from salerno.analysis.service.coordinator import Coordinator
 from salerno.analysis.service.ports import AgentParts, Deadlines, HolderDesk, HubDesk, HubParts
-from salerno.analysis.service.running import Pulses
+from salerno.analysis.service.waiting import Pulses
 from salerno.audit import store as audit_store
 from salerno.audit.model import Entry
 from salerno.audit.service import AuditLog
@@ -370,10 +370,11 @@ class Space:
 
     def _bury(self, question_id: str, dead: set[str]) -> None:
         """Nobody but the dead is waited for: let the hub lose its patience with them in this round."""
+        waiting = set(self.coordinator._board.waiting_for(question_id) or ())
+        if not waiting or not waiting <= dead:
+            return
         with self.coordinator._parts.reads() as desk:
-            waiting, run = set(desk.store.waiting_for(question_id)), desk.store.run(question_id)
-            if run is None or not waiting or not waiting <= dead:
-                return
+            run = desk.store.run(question_id)
             last = desk.store.last_round(question_id, run.run)
         self.hub.patience.gone |= {(question_id, run.run, last.round if last else 0, did) for did in waiting}
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import replace
 
 import pytest
@@ -129,11 +130,12 @@ def test_a_second_other_share_of_the_open_round_is_a_conflict(make_space, three_
     question = space.ask(space.study(), DESCRIBE)
     thread = space.lead(question)
     one = space.holders[0]
-    while not any(isinstance(item, Share) for _, item in space.seen):
-        for holder in space.holders:
-            if holder is one or not space.seen or len(space.seen) < 3:
-                space.step(holder)
-    did, share = next(s for s in space.seen if isinstance(s[1], Share))
+    for holder in space.holders:  # all open; the last one's turn may already bring its share
+        while not space.step(holder):
+            time.sleep(0.01)
+    while not any(did == one.who.did and isinstance(item, Share) for did, item in space.seen):
+        space.step(one)
+    did, share = next(s for s in space.seen if s[0] == one.who.did and isinstance(s[1], Share))
     words = flip(share.words)
     header = replace(header_of(share), words_sha256=words_digest(words))
     with pytest.raises(SalernoError, match="share-altered"):

@@ -10,7 +10,7 @@ import pytest
 
 from salerno.analysis.model import QuestionState, Share, ShareHeader, StudyOptions, Work
 from salerno.analysis.service.ports import Deadlines
-from salerno.analysis.service.running import Pulses
+from salerno.analysis.service.waiting import Pulses
 from salerno.analysis.wire import read_stored
 from salerno.kernel.errors import Invalid, NotFound, Refused, SalernoError, Unavailable
 from salerno.permits.model import DisclosurePolicy, PermitState

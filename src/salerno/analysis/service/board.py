@@ -1,7 +1,8 @@
-"""What the coordinator asks of the holders at the moment, in memory, so that waiting calls need no database.
+"""What the coordinator asks of the holders at the moment, and what came, in memory.
 
-The database is the truth: after a restart the board is filled from it again, and a share that the board does
-not know is checked against it.
+Calls that wait need no database, and the shares of a round are stored in one transaction with its totals. If
+the process dies before, nothing is lost but time: the round is asked again, and a holder that has answered it
+gives the same share again. A share that the board does not know is checked against the database.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from zlib import crc32
 
-from salerno.analysis.model import ShareHeader, Work
+from salerno.analysis.model import Share, ShareHeader, Work
 from salerno.analysis.service.ports import HubDesk
 from salerno.analysis.service.records import Pending
 from salerno.kernel.values import to_json
@@ -25,6 +26,7 @@ class _Step:
     round: int
     expected: ShareHeader | None
     works: dict[str, Work]
+    shares: dict[str, Share]
     encoded: dict[str, bytes] = field(default_factory=dict)
 
 
@@ -36,7 +38,13 @@ class Board:
         self._steps: dict[str, _Step] = {}
 
     def post(
-        self, question_id: str, run: int, round: int, works: Mapping[str, Work], expected: ShareHeader | None
+        self,
+        question_id: str,
+        run: int,
+        round: int,
+        works: Mapping[str, Work],
+        expected: ShareHeader | None = None,
+        shares: Mapping[str, Share] | None = None,
     ) -> None:
         """Ask holders for a step; the question's step before is taken down.
 
@@ -44,11 +52,12 @@ class Board:
             question_id: The question.
             run: Its run.
             round: Its round; 0 is the opening.
-            works: What each holder gets.
+            works: What each holder gets that has not replied.
             expected: Where a share of this step must belong; layout and hash are not looked at.
+            shares: What has come already, after a restart.
         """
         with self._lock:
-            self._steps[question_id] = _Step(run, round, expected, dict(works))
+            self._steps[question_id] = _Step(run, round, expected, dict(works), dict(shares or {}))
 
     def withdraw(self, question_id: str) -> None:
         """The question has ended."""
@@ -73,23 +82,50 @@ class Board:
     def expected(self, question_id: str, run: int, round: int, holder: str) -> ShareHeader | None:
         """Where this holder's share of this step must belong; None when it is not on the board."""
         with self._lock:
-            step = self._steps.get(question_id)
-            if step is None or (step.run, step.round) != (run, round) or holder not in step.works:
-                return None
-            return step.expected
+            step = self._step(question_id, run, round)
+            asked = step is not None and (holder in step.works or holder in step.shares)
+            return step.expected if step is not None and asked else None
 
-    def came(self, question_id: str, run: int, round: int, holder: str) -> bool:
-        """A holder has replied.
+    def put(self, question_id: str, run: int, round: int, holder: str, share: Share) -> Share | None:
+        """Keep a share unless the holder has handed in one; returns the one that counts.
 
-        Returns:
-            Whether the coordinator should look: it was the last one, or the board does not know the step.
+        None when the step is no longer on the board.
         """
         with self._lock:
-            step = self._steps.get(question_id)
-            if step is None or (step.run, step.round) != (run, round):
-                return True
+            step = self._step(question_id, run, round)
+            if step is None:
+                return None
             step.works.pop(holder, None)
-            return not step.works
+            return step.shares.setdefault(holder, share)
+
+    def replied(self, question_id: str, run: int, holder: str) -> None:
+        """A holder has replied to the opening."""
+        with self._lock:
+            step = self._step(question_id, run, 0)
+            if step is not None:
+                step.works.pop(holder, None)
+
+    def complete(self, question_id: str, run: int, round: int) -> bool:
+        """Whether nobody is waited for in a step, or the board does not know it."""
+        with self._lock:
+            step = self._step(question_id, run, round)
+            return step is None or not step.works
+
+    def shares(self, question_id: str, run: int, round: int) -> dict[str, Share]:
+        """The shares of a step that have come, by holder."""
+        with self._lock:
+            step = self._step(question_id, run, round)
+            return dict(step.shares) if step is not None else {}
+
+    def waiting_for(self, question_id: str) -> tuple[str, ...] | None:
+        """Holders that have not replied to the open step; None when the question is not on the board."""
+        with self._lock:
+            step = self._steps.get(question_id)
+            return None if step is None else tuple(sorted(step.works))
+
+    def _step(self, question_id: str, run: int, round: int) -> _Step | None:
+        step = self._steps.get(question_id)
+        return step if step is not None and (step.run, step.round) == (run, round) else None
 
     def _of(self, holder: str, lane: int, lanes: int) -> list[_Step]:
         return [

@@ -22,7 +22,8 @@ from salerno.analysis.rules import check_header, check_permits, datasets_of
 from salerno.analysis.service.bell import Bell, question_topic, run_topic
 from salerno.analysis.service.board import Board, in_lane, work_of
 from salerno.analysis.service.ports import HubDesk, HubParts
-from salerno.analysis.service.running import Pulses, Runner, expected_header
+from salerno.analysis.service.running import Runner, expected_header
+from salerno.analysis.service.waiting import Pulses
 from salerno.analysis.wire import parse_from, words_digest
 from salerno.holdings.model import StudyFrame
 from salerno.identity.model import ParticipantRole
@@ -162,7 +163,7 @@ class Coordinator:
             study = desk.store.study(asked.study)
             if study is None or study.user != user:
                 raise _no_question(question_id)
-            return _with_progress(desk, asked)
+            return self._with_progress(desk, asked)
 
     def questions(self, study_id: str, user: str) -> list[AskedQuestion]:
         """A study's questions, oldest first.
@@ -172,17 +173,16 @@ class Coordinator:
         """
         with self._parts.reads() as desk:
             _study(desk, study_id, user)
-            return [_with_progress(desk, asked) for asked in desk.store.questions(study_id)]
+            return [self._with_progress(desk, asked) for asked in desk.store.questions(study_id)]
 
     def wait(self, question_id: str, user: str, seconds: float) -> AskedQuestion:
         """As `question`, after it has ended or the time is up; blocks the calling thread."""
-        with self.bell.listen(question_topic(question_id)) as event:
-            return self._runner.look_until(
-                event,
-                lambda: self.question(question_id, user),
-                lambda asked: asked.state in (QuestionState.ANSWERED, QuestionState.FAILED),
-                seconds,
-            )
+        return self._runner.wait_for(
+            question_topic(question_id),
+            lambda: self.question(question_id, user),
+            lambda asked: asked.state in (QuestionState.ANSWERED, QuestionState.FAILED),
+            seconds,
+        )
 
     def run(self, question_id: str) -> None:
         """Lead a question to its answer or error, from wherever it stands; the job's handler.
@@ -210,8 +210,13 @@ class Coordinator:
                 many questions at once as it has lanes and never twice on one.
         """
         with self._parts.reads() as desk:
-            pending = [p for p in desk.store.pending(holder) if in_lane(p.question_id, lane, lanes)]
-            return [work_of(desk, p) for p in pending]
+            # What the board knows, it knows better: a share on it need not be in the database yet.
+            stored = [
+                work_of(desk, p)
+                for p in desk.store.pending(holder)
+                if in_lane(p.question_id, lane, lanes) and self._board.waiting_for(p.question_id) is None
+            ]
+        return self._board.works(holder, lane, lanes) + stored
 
     def posted(self, holder: str, lane: int = 0, lanes: int = 1) -> list[Work]:
         """As `work_for`, from memory: what the questions that run in this process ask for."""
@@ -242,7 +247,8 @@ class Coordinator:
         except SalernoError as error:
             self._log_refusal(holder, seen["question"], error)
             raise
-        if self._board.came(opened.question_id, opened.run, 0, holder):
+        self._board.replied(opened.question_id, opened.run, holder)
+        if self._board.complete(opened.question_id, opened.run, 0):
             self.bell.ring(run_topic(opened.question_id))
 
     def accept_share(self, holder: str, share: Share) -> None:
@@ -261,35 +267,51 @@ class Coordinator:
         except SalernoError as error:
             self._log_refusal(holder, seen["question"], error)
             raise
-        last = self._board.came(header.question_id, header.run, header.round, holder)
-        if last or header.refusal is not None:
+        step = (header.question_id, header.run, header.round)
+        if header.refusal is not None or self._board.complete(*step):
             self.bell.ring(run_topic(header.question_id))
 
     def _keep(self, holder: str, header: ShareHeader, share: Share) -> None:
-        """Check and store a share; against the board where it is known there, else against the database."""
+        """Check and keep a share; on the board where its round is there, else in the database."""
         key = (header.question_id, header.run, header.round, holder)
         expected = self._board.expected(*key)
         if expected is not None:
             _check_share(header, expected, share)
-        with self._parts.opens() as desk:
-            if expected is not None and desk.store.put_share(*key, share):
+            kept = self._board.put(*key, share)
+            if kept is not None:
+                if kept != share:
+                    raise _second_share()
                 return
+        with self._parts.opens() as desk:
             before = desk.store.share(*key)
             if before is not None and before == share:
                 return  # sent twice: the first one counts
             _check_open_round(desk, holder, header, share)
             if before is not None or not desk.store.put_share(*key, share):
-                raise Conflict("share-altered", "The holder has already handed in another share")
+                raise _second_share()
 
     def note_working(self, holder: str, question_id: str, run: int, round: int) -> None:
         """A holder says that it is still computing; kept in memory only."""
         self._pulses.note(question_id, run, round, holder)
+
+    def _with_progress(self, desk: HubDesk, asked: AskedQuestion) -> AskedQuestion:
+        if asked.state is not QuestionState.RUNNING:
+            return asked
+        waiting = self._board.waiting_for(asked.id)
+        if waiting is None:
+            waiting = desk.store.waiting_for(asked.id)
+        names = ", ".join(desk.trust.participant(did).name for did in waiting)
+        return replace(asked, progress=f"{asked.progress}, waiting for {names}") if names else asked
 
     def _log_refusal(self, holder: str, question_id: str, error: SalernoError) -> None:
         with self._parts.opens() as desk:
             desk.audit.append(
                 actor=holder, act="round-refused", subject=question_id, detail={"code": error.code}
             )
+
+
+def _second_share() -> Conflict:
+    return Conflict("share-altered", "The holder has already handed in another share")
 
 
 def _check_holder(desk: HubDesk, did: str) -> None:
@@ -318,13 +340,6 @@ def _study(desk: HubDesk, study_id: str, user: str) -> Study:
 
 def _no_question(question_id: str) -> NotFound:
     return NotFound("no-such-question", f"There is no question {question_id!r}")
-
-
-def _with_progress(desk: HubDesk, asked: AskedQuestion) -> AskedQuestion:
-    if asked.state is not QuestionState.RUNNING:
-        return asked
-    names = [desk.trust.participant(did).name for did in desk.store.waiting_for(asked.id)]
-    return replace(asked, progress=f"{asked.progress}, waiting for {', '.join(names)}") if names else asked
 
 
 def _check_opened(desk: HubDesk, holder: str, opened: Opened) -> None:

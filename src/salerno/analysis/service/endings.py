@@ -49,3 +49,8 @@ def no_end(rounds: int) -> SalernoError:
         f"The method has no result after {rounds} rounds, the most that the policy allows",
         remedy="Simplify the model, or look for a variable that separates the outcome.",
     )
+
+
+def stopping() -> Unavailable:
+    """The node stops; the question goes on when it is back."""
+    return Unavailable("node-stopping", "The node is about to stop", remedy="Try again in a moment.")

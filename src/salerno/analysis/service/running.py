@@ -7,8 +7,6 @@ every holder, so a restart in the middle goes on where the last commit was.
 from __future__ import annotations
 
 import logging
-import threading
-import time
 from collections.abc import Callable
 from dataclasses import replace
 from typing import TypeVar
@@ -19,7 +17,6 @@ from numpy.typing import NDArray
 from salerno.analysis.masking import add, decode
 from salerno.analysis.methods import method_of
 from salerno.analysis.model import (
-    Answer,
     ArraySpec,
     AskedQuestion,
     Method,
@@ -35,49 +32,26 @@ from salerno.analysis.model import (
     Work,
 )
 from salerno.analysis.rules import (
-    FEW_HOLDERS,
     can_go_on,
     check_columns,
     merge_dictionaries,
     merge_policies,
     share_digest,
 )
-from salerno.analysis.service.bell import Bell, holder_topic, question_topic, run_topic
+from salerno.analysis.service.answers import answer_question
+from salerno.analysis.service.bell import Bell, holder_topic, question_topic
 from salerno.analysis.service.board import Board, work_of
 from salerno.analysis.service.endings import lost, named, no_end, nobody, reason, too_few
 from salerno.analysis.service.ports import HubDesk, HubParts
 from salerno.analysis.service.records import Missing, RunRecord
+from salerno.analysis.service.waiting import Pulses, Waiting, refusal_in
 from salerno.analysis.wire import parse_words, read_stored, render_signed, render_words
-from salerno.kernel.errors import Invalid, SalernoError, Unavailable
-from salerno.kernel.values import digest, from_json, to_json, to_plain
+from salerno.kernel.errors import Conflict, Invalid, SalernoError, Unavailable
+from salerno.kernel.values import digest, from_json, to_json
 
 T = TypeVar("T")
 
 _log = logging.getLogger(__name__)
-
-
-class Pulses:
-    """When each holder last said that it is still computing; in memory, since a loss costs patience only."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._seen: dict[tuple[str, int, int, str], float] = {}
-
-    def note(self, question_id: str, run: int, round: int, holder: str) -> None:
-        """A sign of life."""
-        with self._lock:
-            self._seen[question_id, run, round, holder] = time.monotonic()
-
-    def last(self, question_id: str, run: int, round: int, holder: str, began: float) -> float:
-        """Monotonic time of the last sign of life; `began`, when it was asked, where there was none since."""
-        with self._lock:
-            return max(began, self._seen.get((question_id, run, round, holder), began))
-
-    def forget(self, question_id: str) -> None:
-        """The question has ended."""
-        with self._lock:
-            for key in [k for k in self._seen if k[0] == question_id]:
-                del self._seen[key]
 
 
 class _Ended(Exception):
@@ -114,11 +88,15 @@ class Runner:
         self._bell = bell
         self._pulses = pulses
         self._board = board
-        self._stopping = threading.Event()
+        self._waiting = Waiting(parts, bell, pulses)
+
+    def wait_for(self, topic: str, look: Callable[[], T], done: Callable[[T], bool], seconds: float) -> T:
+        """See `Waiting.look_until`."""
+        return self._waiting.look_until(topic, look, done, seconds)
 
     def stop(self) -> None:
         """Make every running question raise `Unavailable` at its next look."""
-        self._stopping.set()
+        self._waiting.stop()
 
     def run(self, question_id: str) -> None:
         """Lead a question to its end; does nothing when it has ended."""
@@ -136,23 +114,6 @@ class Runner:
             _log.exception("question %s failed", question_id)
             what = f"The coordinator could not go on ({type(error).__name__})"
             self._fail(question_id, SalernoError("internal", what, remedy="Report it to the hub's operator."))
-
-    def look_until(
-        self, event: threading.Event, look: Callable[[], T], done: Callable[[T], bool], seconds: float
-    ) -> T:
-        """Look after each ring until it is done or the time is up; returns the last look."""
-        end = time.monotonic() + seconds
-        while True:
-            event.clear()
-            seen = look()
-            left = end - time.monotonic()
-            if done(seen) or left <= 0:
-                return seen
-            if self._stopping.is_set():
-                raise Unavailable(
-                    "node-stopping", "The node is about to stop", remedy="Try again in a moment."
-                )
-            event.wait(min(left, self._parts.deadlines.poll_seconds))
 
     def _start(self, question_id: str) -> _Job | None:
         with self._parts.opens() as desk:
@@ -216,7 +177,12 @@ class Runner:
 
     def _agree(self, job: _Job, run: RunRecord) -> RunRecord:
         """Wait for the replies and agree on the scope; holders may be left out where the study allows it."""
-        replies = self._await(job, run, 0, lambda desk: desk.store.replies(run.question_id, run.run))
+
+        def look(_: bool) -> dict[str, str]:
+            with self._parts.reads() as desk:
+                return desk.store.replies(run.question_id, run.run)
+
+        replies = self._waiting.replies(run, 0, look)
         opened = {did: read_stored(replies[did], Opened) for did in sorted(replies)}
         missing = list(run.missing)
         for did in run.holders:
@@ -269,11 +235,14 @@ class Runner:
             state = job.method.step(decode(layout, words), state)
             token = ""
             with self._parts.opens() as desk:
+                self._store_shares(desk, (run.question_id, run.run, number), shares)
                 desk.store.put_totals(
                     run.question_id, run.run, number, to_json(layout).decode(), render_words(words)
                 )
                 if isinstance(state, Result):
-                    self._answer(desk, job, run, number, state)
+                    answer_question(
+                        desk, self._parts, job.study, job.asked, job.method.NAME, run, number, state
+                    )
                 elif number >= scope.policy.max_rounds:
                     raise _Ended(no_end(number))
                 else:
@@ -301,22 +270,25 @@ class Runner:
         desk.store.set_progress(job.asked.id, f"round {number}")
         return token
 
-    def _post(self, run: RunRecord, number: int, works: dict[str, Work]) -> None:
-        expected = expected_header(run, number) if run.scope is not None else None
-        self._board.post(run.question_id, run.run, number, works, expected)
+    def _post(
+        self, run: RunRecord, number: int, works: dict[str, Work], shares: dict[str, Share] | None = None
+    ) -> None:
+        expected = expected_header(run, number) if number > 0 else None
+        self._board.post(run.question_id, run.run, number, works, expected, shares)
         self._bell.ring(*map(holder_topic, works))
 
     def _post_again(self, run: RunRecord) -> None:
-        """After a restart, ask those who have not replied yet."""
+        """After a restart, ask those of whom nothing has been stored."""
         works: dict[str, Work] = {}
-        number = 0
         with self._parts.reads() as desk:
+            last = desk.store.last_round(run.question_id, run.run) if run.scope else None
+            number = last.round if last else 0
             for did in run.holders:
                 for pending in desk.store.pending(did):
                     if pending.question_id == run.question_id:
                         works[did] = work_of(desk, pending)
-                        number = pending.round
-        self._post(run, number, works)
+            shares = desk.store.shares(run.question_id, run.run, number)
+        self._post(run, number, works, shares)
 
     def _end(self, question_id: str) -> None:
         self._board.withdraw(question_id)
@@ -325,98 +297,39 @@ class Runner:
 
     def _shares(self, job: _Job, run: RunRecord, number: int) -> dict[str, Share]:
         """All shares of a round; a refusal or a lost holder ends the question or starts it again."""
-        headers = self._await(
-            job, run, number, lambda desk: desk.store.headers(run.question_id, run.run, number)
-        )
-        for did, header in headers.items():
-            refusal = read_stored(header, ShareHeader).refusal
+        key = (run.question_id, run.run, number)
+
+        def look(thorough: bool) -> dict[str, Share]:
+            found = self._board.shares(*key)
+            if thorough:  # shares that another process of this node has taken
+                with self._parts.reads() as desk:
+                    found = {**desk.store.shares(*key), **found}
+            return found
+
+        shares = self._waiting.replies(run, number, look)
+        if len(shares) == len(run.holders) and not any(map(refusal_in, shares.values())):
+            return shares
+        with self._parts.opens() as desk:
+            self._store_shares(desk, key, shares)
+        for did, share in shares.items():
+            refusal = refusal_in(share)
             if refusal is not None:
                 raise _Ended(named(refusal, job.names[did]))
-        silent = [did for did in run.holders if did not in headers]
-        if silent:
-            remaining = tuple(did for did in run.holders if did not in silent)
-            policy = run.scope.policy if run.scope else None
-            # With a total formed, running again without a holder would let the coordinator subtract the two.
-            if number > 1 or not can_go_on(len(remaining), job.study.options, policy):
-                raise _Ended(lost([job.names[did] for did in silent], started=number > 1))
-            left_out = tuple(
-                Missing(holder=did, name=job.names[did], reason="did not answer round 1") for did in silent
-            )
-            raise _Again(remaining, run.missing + left_out)
-        with self._parts.reads() as desk:
-            return desk.store.shares(run.question_id, run.run, number)
-
-    def _await(
-        self, job: _Job, run: RunRecord, number: int, look: Callable[[HubDesk], dict[str, str]]
-    ) -> dict[str, str]:
-        """Replies by holder: all of them, or those that came before the others had been silent too long."""
-        deadlines = self._parts.deadlines
-        began = time.monotonic()
-
-        def looked() -> dict[str, str]:
-            with self._parts.reads() as desk:
-                return look(desk)
-
-        def done(seen: dict[str, str]) -> bool:
-            now = time.monotonic()
-            waited = [did for did in run.holders if did not in seen]
-            silent = [
-                did
-                for did in waited
-                if now - self._pulses.last(run.question_id, run.run, number, did, began)
-                >= deadlines.silence_seconds
-            ]
-            # A refusal ends the question at once in a round; at the opening all are heard first.
-            refused = number > 0 and any(
-                read_stored(header, ShareHeader).refusal is not None for header in seen.values()
-            )
-            return not waited or refused or len(silent) == len(waited)
-
-        with self._bell.listen(run_topic(job.asked.id)) as event:
-            return self.look_until(event, looked, done, deadlines.longest_seconds)
-
-    def _answer(self, desk: HubDesk, job: _Job, run: RunRecord, rounds: int, result: Result) -> None:
-        assert run.scope is not None
-        scope = run.scope
-        index = desk.audit.append(
-            actor=self._parts.own.did,
-            act="question-answered",
-            subject=job.asked.id,
-            detail={"run": run.run, "rounds": rounds, "holders": list(scope.holders)},
+        silent = [did for did in run.holders if did not in shares]
+        remaining = tuple(did for did in run.holders if did in shares)
+        policy = run.scope.policy if run.scope else None
+        # With a total formed, running again without a holder would let the coordinator subtract the two.
+        if number > 1 or not can_go_on(len(remaining), job.study.options, policy):
+            raise _Ended(lost([job.names[did] for did in silent], started=number > 1))
+        left_out = tuple(
+            Missing(holder=did, name=job.names[did], reason="did not answer round 1") for did in silent
         )
-        began = desk.store.start_question(job.asked.id, self._parts.now())
-        policy = scope.policy
-        answer = Answer(
-            method=job.method.NAME,
-            question=job.asked.question,
-            holders=tuple(scope.names[did] for did in scope.holders),
-            n=result.n,
-            n_missing=result.n_missing,
-            result=result.result,
-            disclosure={
-                **to_plain(policy),
-                "few_holders": FEW_HOLDERS if scope.few else "",
-                "suppressed": result.suppressed,
-                "notes": list(result.notes),
-                "missing": [to_plain(m) for m in run.missing],
-            },
-            rounds=rounds,
-            seconds=round((self._parts.now() - began).total_seconds(), 6),
-            provenance={
-                "coordinator": self._parts.own.did,
-                "study": job.study.id,
-                "question_id": job.asked.id,
-                "question": digest(job.asked.question),
-                "run": run.run,
-                "permits": list(job.study.permits),
-                "holders": list(scope.holders),
-                "datasets": {did: job.study.datasets[did] for did in scope.holders},
-                "scope": digest(scope),
-                "salerno": self._parts.version,
-                "audit_index": index,
-            },
-        )
-        desk.store.end_question(job.asked.id, QuestionState.ANSWERED, answer=to_plain(answer))
+        raise _Again(remaining, run.missing + left_out)
+
+    def _store_shares(self, desk: HubDesk, key: tuple[str, int, int], shares: dict[str, Share]) -> None:
+        for did, share in shares.items():
+            if not desk.store.put_share(*key, did, share) and desk.store.share(*key, did) != share:
+                raise Conflict("share-altered", f"{did} has handed in two different shares")
 
     def _fail(self, question_id: str, error: SalernoError) -> None:
         with self._parts.opens() as desk:
