@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -338,11 +338,16 @@ class Space:
         return self.coordinator.ask(study.id, question, USER).id
 
     def lead(self, question_id: str) -> threading.Thread:
-        """Run the question in a thread, as the job queue does."""
+        """Run the question in a thread, and again after what passes, as the job queue does."""
 
         def run(coordinator: Coordinator) -> None:
-            with suppress(Unavailable):  # stopped by the test
-                coordinator.run(question_id)
+            while True:
+                try:
+                    return coordinator.run(question_id)
+                except Unavailable as error:
+                    if error.code == "node-stopping":  # stopped by the test
+                        return None
+                    time.sleep(0.05)
 
         thread = threading.Thread(target=run, args=(self.coordinator,), daemon=True)
         thread.start()
