@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from time import monotonic
@@ -15,12 +16,16 @@ from salerno.nodes.demo.pooled import Comparison
 from salerno.nodes.demo.space import Space
 from salerno.web.tables import Table, answer_tables
 
+WIDE = 120
+MAIN_TABLES = 3
+
 
 class Screen:
     """The story as numbered steps with their times."""
 
     def __init__(self, console: Console | None = None) -> None:
-        self.console = console or Console(highlight=False)
+        # Redirected output has no width of its own; these tables need some.
+        self.console = console or Console(highlight=False, width=None if sys.stdout.isatty() else WIDE)
         self._began = monotonic()
         self._step = 0
 
@@ -44,10 +49,10 @@ class Screen:
         self.console.print(f"   [red]refused[/red]  {error}")
 
     def answer(self, title: str, answer: Answer) -> None:
-        """An answer's tables."""
-        self.console.print(f"\n   [bold]{title}[/bold]  [dim]{answer.answer['rounds']} rounds, "
+        """An answer's main tables; all of them are in the report."""
+        self.console.print(f"\n   [bold]{title}[/bold]  [dim]{_rounds(answer.answer['rounds'])}, "
                            f"{answer.answer['seconds']:.2f} s[/dim]")  # fmt: skip
-        for table in answer_tables(answer.answer):
+        for table in answer_tables(answer.answer)[:MAIN_TABLES]:
             self.table(table)
         for note in answer.notes:
             self.console.print(f"   [dim]{note}[/dim]")
@@ -95,6 +100,10 @@ def comparison_table(comparisons: Sequence[Comparison]) -> Table:
         ),
         numeric=(False, False, True, True, True),
     )
+
+
+def _rounds(count: int) -> str:
+    return f"{count} round{'' if count == 1 else 's'}"
 
 
 def _indented(shown: RichTable) -> RichTable:
