@@ -55,7 +55,7 @@ class Openings:
         try:
             with self._inbox.at_work(question_id, opening.run, 0):
                 permit_token = self._choose_permit(opening)
-                view = self._views.view(access_request(self._parts, opening, permit_token))
+                view = self._views.fresh(access_request(self._parts, opening, permit_token))
             reply = Opened(
                 question_id=question_id,
                 run=opening.run,
