@@ -10,6 +10,7 @@ import logging
 import os
 import secrets
 import sqlite3
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
@@ -61,6 +62,7 @@ class Database:
         self.dialect = "sqlite" if parsed.drivername.startswith("sqlite") else "postgresql"
         self.url = parsed.render_as_string(hide_password=True)
         self._anchor: sqlite3.Connection | None = None
+        self._writing = threading.Lock()
         self.engine = (
             self._open_sqlite(parsed)
             if self.dialect == "sqlite"
@@ -82,7 +84,11 @@ class Database:
         """
         ending = _Ending()
         try:
-            with self._connect(reading=False, ending=ending) as connection, connection.begin():
+            with (
+                self._one_writer(),
+                self._connect(reading=False, ending=ending) as connection,
+                connection.begin(),
+            ):
                 yield connection
         except Exception as error:
             for trace in ending.rolled_back:
@@ -126,6 +132,19 @@ class Database:
         if self._anchor is not None:
             self._anchor.close()
             self._anchor = None
+
+    @contextmanager
+    def _one_writer(self) -> Iterator[None]:
+        """Line up the writers of this process: SQLite's own waiting sleeps between its tries."""
+        if self.dialect != "sqlite":
+            yield
+            return
+        if not self._writing.acquire(timeout=_BUSY_TIMEOUT_MS / 1000):
+            raise _locked()
+        try:
+            yield
+        finally:
+            self._writing.release()
 
     def _connect(self, *, reading: bool, ending: _Ending) -> Connection:
         return self.engine.connect().execution_options(**{_READING: reading, _ENDING: ending})
@@ -277,6 +296,14 @@ def _translate(error: Exception) -> Unavailable | None:
     return None
 
 
+def _locked() -> Unavailable:
+    return Unavailable(
+        "database-locked",
+        f"Another writer held the database for more than {_BUSY_TIMEOUT_MS // 1000} s",
+        remedy="Try again in a moment; if it goes on, look for a second process on the same file.",
+    )
+
+
 def _translate_sqlite(cause: sqlite3.Error) -> Unavailable | None:
     code = getattr(cause, "sqlite_errorcode", 0) & 0xFF
     if code == sqlite3.SQLITE_FULL:
@@ -286,11 +313,7 @@ def _translate_sqlite(cause: sqlite3.Error) -> Unavailable | None:
             remedy="Make room on the disk, then try again.",
         )
     if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
-        return Unavailable(
-            "database-locked",
-            f"Another writer held the database for more than {_BUSY_TIMEOUT_MS // 1000} s",
-            remedy="Try again in a moment; if it goes on, look for a second process on the same file.",
-        )
+        return _locked()
     if code in (sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_READONLY):
         return Unavailable(
             "database-file",

@@ -72,7 +72,9 @@ def routes(open_accounts: Opens[Accounts], document: DidDocument) -> list[Contro
     return [did_document, log_in_with_password, me, log_out]
 
 
-def authenticator(open_trust: Opens[Trust], open_accounts: Opens[Accounts]) -> Authenticate:
+def authenticator(
+    open_trust: Opens[Trust], open_accounts: Opens[Accounts], read_trust: Opens[Trust] | None = None
+) -> Authenticate:
     """Finds who sent a request: a person by session token, a participant by signed message.
 
     The outside learns no more than that a message is refused; the reason stands in the audit log, in a
@@ -81,6 +83,7 @@ def authenticator(open_trust: Opens[Trust], open_accounts: Opens[Accounts]) -> A
     Args:
         open_trust: Opens a transaction that may write.
         open_accounts: Opens a transaction; one that only reads is enough.
+        read_trust: Opens one that only reads, to look up the sender without waiting for a writer.
 
     Returns:
         What `web.callers.CallerMiddleware` asks. It raises `Refused` (``message-refused``) for a bad message
@@ -91,7 +94,9 @@ def authenticator(open_trust: Opens[Trust], open_accounts: Opens[Accounts]) -> A
         method: str, url: str, headers: Mapping[str, str], cookies: Mapping[str, str], body: bytes
     ) -> Caller | None:
         if is_signed_message(headers):
-            return _participant(open_trust, bearer_token(headers), method, url, body)
+            return _participant(
+                open_trust, read_trust or open_trust, bearer_token(headers), method, url, body
+            )
         token = session_token(headers, cookies)
         if not token:
             return None
@@ -102,9 +107,11 @@ def authenticator(open_trust: Opens[Trust], open_accounts: Opens[Accounts]) -> A
     return authenticate
 
 
-def _participant(open_trust: Opens[Trust], token: str, method: str, url: str, body: bytes) -> Caller:
+def _participant(
+    open_trust: Opens[Trust], read_trust: Opens[Trust], token: str, method: str, url: str, body: bytes
+) -> Caller:
     try:
-        with open_trust() as trust:
+        with read_trust() as trust:
             sender = trust.sender(token)
             resolver = trust.resolver
         # Reading keys may take a request to the sender, so no transaction is open meanwhile.

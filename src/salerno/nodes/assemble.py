@@ -120,6 +120,11 @@ class Node:
         return self._opens(self._trust)
 
     @cached_property
+    def reading_trust(self) -> Opens[Trust]:
+        """Admitted participants, to read only."""
+        return self._opens(self._trust, reading=True)
+
+    @cached_property
     def accounts(self) -> Opens[Accounts]:
         """Persons' log-ins."""
         return self._opens(self._accounts)
@@ -259,12 +264,12 @@ class Node:
 
     def participant(self, did: str) -> Participant:
         """An admitted participant."""
-        with self.trust() as trust:
+        with self.reading_trust() as trust:
             return trust.participant(did)
 
     def participants(self, role: ParticipantRole | None = None) -> list[Participant]:
         """Admitted participants."""
-        with self.trust() as trust:
+        with self.reading_trust() as trust:
             return trust.participants(role)
 
     def verify(self, token: str) -> Credential:
@@ -276,12 +281,12 @@ class Node:
         """
         # A key document may have to be fetched: that must not happen while the database is held.
         issuer = issuer_of(token)
-        with self.trust() as trust:
+        with self.reading_trust() as trust:
             known = any(p.did == issuer for p in trust.participants())
         if known:
             self.resolver.resolve(issuer)
         try:
-            with self.trust() as trust:
+            with self.reading_trust() as trust:
                 return trust.verify_credential(token, type=CREDENTIAL_TYPE)
         except Refused as refusal:
             if refusal.code != "credential-expired":

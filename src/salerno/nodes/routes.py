@@ -112,7 +112,13 @@ def application(node: Node) -> Litestar:
 
     return Litestar(
         route_handlers=[*_everywhere(node, pages), *_of_role(node, pages)],
-        plugins=[Edge(identity_api.authenticator(node.trust, node.reading_accounts), pages, secure=secure)],
+        plugins=[
+            Edge(
+                identity_api.authenticator(node.trust, node.reading_accounts, node.reading_trust),
+                pages,
+                secure=secure,
+            )
+        ],
         lifespan=[running],
         request_max_body_size=MAX_BODY_BYTES,
         openapi_config=None,
