@@ -13,6 +13,8 @@ ARGS   ?=
 PYTEST_WORKERS ?= 2
 LOCK   := --quiet --universal --generate-hashes --no-header
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
+# Seven node processes start in the demo; without byte code each would compile every module again.
+unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test check bench docs lock clean
