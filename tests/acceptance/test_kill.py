@@ -32,6 +32,10 @@ def answered(pending: PendingQuestion, seconds: float = 120) -> dict[str, Any]:
     return pending.answer.answer
 
 
+def figures(answer: dict[str, Any], figure: str) -> dict[str, float]:
+    return {term["term"]: term[figure] for term in answer["result"]["terms"]}
+
+
 @pytest.fixture(scope="module")
 def study(running: Running) -> Study:
     """An application that is filed, decided and turned into a study while nodes are killed."""
@@ -63,7 +67,9 @@ def test_a_killed_node_neither_loses_nor_changes_an_answer(running: Running, stu
         time.sleep(dice.uniform(0.0, 0.6))
         running.restart(victim)
         answer = answered(pending)
-        assert answer["result"] == undisturbed["result"], victim
+        # An engine adds in another order each time, which shows in the last digits of a float.
+        for figure in ("estimate", "std_error"):
+            assert figures(answer, figure) == pytest.approx(figures(undisturbed, figure), rel=1e-9), victim
         assert answer["n"] == undisturbed["n"]
         assert len(answer["holders"]) == 3
 
