@@ -107,10 +107,10 @@ def tell(options: DemoOptions) -> None:
         screen.console.print(f"\nThe report with all tables and plots: [bold]{report}[/bold]")
         screen.end()
         if options.serve:
-            kinds = ["researcher", "operator"] + [
-                kind for kind in space.log_ins if kind.endswith(space.countries[0]) or kind.endswith(" 1")
-            ]
-            screen.addresses(space, kinds=list(dict.fromkeys(kinds)))
+            first = space.countries[0]
+            officers = [f"officer {country}" for country in space.countries]
+            kinds = ["researcher", *officers, f"steward {first}", f"citizen {first} 1", "operator"]
+            screen.addresses(space, kinds=kinds)
             screen.console.print("\nThe nodes run until you press Ctrl-C.")
             _until_told()
 
