@@ -110,7 +110,7 @@ def tell(options: DemoOptions) -> None:
             first = space.countries[0]
             officers = [f"officer {country}" for country in space.countries]
             kinds = ["researcher", *officers, f"steward {first}", f"citizen {first} 1", "operator"]
-            screen.addresses(space, kinds=kinds)
+            screen.addresses(space, kinds=[kind for kind in kinds if kind in space.log_ins])
             screen.console.print("\nThe nodes run until you press Ctrl-C.")
             _until_told()
 
