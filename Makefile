@@ -75,7 +75,7 @@ docs: $(VENV)/.development
 lock: | $(BIN)/python
 	@$(BIN)/python -m pip install --quiet "$$($(BIN)/python -c 'import tomllib; print(tomllib.load(open("pyproject.toml", "rb"))["dependency-groups"]["lock"][0])')"
 	@# One set of versions for both: what runs in tests is what runs in the demo.
-	$(BIN)/uv pip compile $(LOCK) --extra demo --group build --group dev pyproject.toml --output-file requirements-dev.txt $(ARGS)
+	$(BIN)/uv pip compile $(LOCK) --extra demo --extra privacy --extra spark --extra trino --group build --group dev pyproject.toml --output-file requirements-dev.txt $(ARGS)
 	$(BIN)/uv pip compile $(LOCK) --extra demo --group build --constraint requirements-dev.txt pyproject.toml --output-file requirements.txt $(ARGS)
 
 clean:
