@@ -14,6 +14,7 @@ from enum import StrEnum
 from typing import Any, Literal, Protocol
 
 import ibis
+import ibis.expr.types as ir
 import pyarrow as pa
 from numpy.typing import NDArray
 
@@ -53,16 +54,32 @@ class Scope:
 
 
 @dataclass(frozen=True)
+class Released:
+    """Whom figures of an answer rest on; what a holder's ledger remembers of it never leaves the holder.
+
+    Args:
+        rows: Which rows of the view the figures use.
+        keys: What the figures tell apart, e.g. the factors of a table: one set of persons for each
+            combination that occurs. None means one set, of all the rows.
+    """
+
+    rows: ir.BooleanValue
+    keys: tuple[ir.Value, ...] = ()
+
+
+@dataclass(frozen=True)
 class Aggregate:
     """What one holder computes in one round.
 
     Args:
         expression: One Ibis aggregate over the permitted view, one row or one row per group.
         finish: Turns the aggregated rows into sums of the layout that the state fixes; pure.
+        released: Told in the first round: the sets of persons that the answer's figures will rest on.
     """
 
     expression: ibis.Table
     finish: Callable[[pa.Table], Sums]
+    released: tuple[Released, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -84,10 +101,47 @@ class Result:
     suppressed: int = 0
 
 
+ParameterKind = Literal[
+    "column", "columns", "one-or-more", "number", "numbers", "text", "formula", "choice", "object"
+]
+"""What a parameter takes: a column, a list of columns, one or several columns, numbers, a choice, JSON."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Parameter:
+    """One key of a method's question; forms, documentation and the check of a question come from it.
+
+    Args:
+        name: Key in the question.
+        label: What it asks for, for people.
+        kind: What it takes.
+        hint: Help.
+        default: What an empty form shows.
+        optional: Whether the question can do without it.
+        advanced: Whether a form leaves it to those who ask for more.
+        options: For a choice: value and label. The value ``null`` is sent as JSON null, empty not at all.
+    """
+
+    name: str
+    label: str
+    kind: ParameterKind = "column"
+    hint: str = ""
+    default: str = ""
+    optional: bool = False
+    advanced: bool = False
+    options: tuple[tuple[str, str], ...] = ()
+
+
 class Method(Protocol):
-    """A module under ``analysis/methods`` with these members. No function does any I/O."""
+    """A module under ``analysis/methods`` with these members. No function does any I/O.
+
+    ``NAME`` is the module's own name; ``LABEL`` and the first line of the docstring are for people;
+    ``PARAMETERS`` are all keys that its questions may have, beside ``method`` and ``missing``.
+    """
 
     NAME: str
+    LABEL: str
+    PARAMETERS: tuple[Parameter, ...]
 
     def start(self, question: Question, scope: Scope) -> Any:
         """The first state.

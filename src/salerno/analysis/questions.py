@@ -7,12 +7,35 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from salerno.analysis.model import Question, Scope
+from salerno.analysis.model import Parameter, Question, Scope
 from salerno.catalogue.model import Datatype, Variable
 from salerno.kernel.errors import Invalid, near
 
 HOLDER = "holder"
 """Name of the column that every view has beside the dictionary's: the holder's name."""
+
+CONF_LEVEL = Parameter(
+    name="conf_level", label="Confidence level", kind="number", optional=True, advanced=True
+)
+REFERENCE = Parameter(
+    name="reference",
+    label="Reference level by column",
+    kind="object",
+    hint='As JSON, e.g. {"sex": "F"}',
+    optional=True,
+    advanced=True,
+)
+RESOLUTION = Parameter(
+    name="resolution", label="Width of a tick of time", kind="number", optional=True, advanced=True
+)
+EVENT = Parameter(
+    name="event",
+    label="Event codes, if other than 0 and 1",
+    kind="object",
+    hint='As JSON, e.g. {"column": "status", "codes": [2]}',
+    optional=True,
+    advanced=True,
+)
 
 
 @dataclass(frozen=True)
@@ -53,13 +76,13 @@ class Event:
     known: tuple[Any, ...] | None
 
 
-def check_keys(question: Question, allowed: Iterable[str]) -> None:
+def check_keys(question: Question, parameters: Iterable[Parameter]) -> None:
     """Refuse keys that the method does not know, so that a typo never changes an answer silently.
 
     Raises:
-        Invalid: A key is not among the allowed ones.
+        Invalid: A key is none of the method's parameters.
     """
-    known = {"method", "missing", *allowed}
+    known = {"method", "missing", *(parameter.name for parameter in parameters)}
     for key in question:
         if key not in known:
             raise Invalid(

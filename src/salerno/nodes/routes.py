@@ -175,7 +175,7 @@ def _of_role(node: Node, pages: Pages) -> list[ControllerRouterHandler]:
         return [
             *permits_api.routes(node.permits, role),
             *permits_pages.routes(
-                pages, node.permits, node.catalogue, node.clock, role, methods=analysis_pages.METHOD_LABELS
+                pages, node.permits, node.catalogue, node.clock, role, methods=analysis_pages.method_labels()
             ),
             *analysis_api.routes(node.coordinator, permits_of),
             *analysis_pages.routes(pages, node.coordinator, permits_of, node.catalogue),

@@ -11,7 +11,7 @@ import pytest
 
 from salerno.analysis.methods import METHODS
 from salerno.analysis.pages.frames import frame_columns, frame_facts, read_frame
-from salerno.analysis.pages.methods import FORM_OF, METHOD_LABELS, read_json, read_question
+from salerno.analysis.pages.methods import about, method_labels, read_json, read_question
 from salerno.analysis.pages.questions import disclosure_notes
 from salerno.analysis.pages.studies import question_words
 from salerno.catalogue.model import (
@@ -265,26 +265,30 @@ def test_case_in_words() -> None:
 
 
 def test_every_method_has_a_form() -> None:
-    assert set(FORM_OF) == set(METHODS)
-    assert len(METHOD_LABELS) == len(FORM_OF)
+    assert [name for name, _ in method_labels()] == list(METHODS)
+    for name, method in METHODS.items():
+        assert name == method.NAME
+        assert method.LABEL
+        assert about(method).endswith(".")
+        assert len({parameter.name for parameter in method.PARAMETERS}) == len(method.PARAMETERS)
 
 
 def test_questions_are_read_from_forms() -> None:
     cox = Form({"formula": ["Surv(time, status) ~ age"], "strata": ["null"], "ties": [""]})
-    assert read_question(cox, FORM_OF["cox"]) == (
+    assert read_question(cox, METHODS["cox"]) == (
         {"method": "cox", "formula": "Surv(time, status) ~ age", "strata": None},
         {},
     )
     count = Form({"by": ["sex, holder"]})
-    assert read_question(count, FORM_OF["count"])[0] == {"method": "count", "by": ["sex", "holder"]}
-    assert read_question(Form({"by": ["sex"]}), FORM_OF["count"])[0]["by"] == "sex"
-    assert read_question(Form(), FORM_OF["count"]) == ({"method": "count"}, {})
+    assert read_question(count, METHODS["count"])[0] == {"method": "count", "by": ["sex", "holder"]}
+    assert read_question(Form({"by": ["sex"]}), METHODS["count"])[0]["by"] == "sex"
+    assert read_question(Form(), METHODS["count"]) == ({"method": "count"}, {})
     quantiles = Form({"variable": ["age"], "probabilities": ["0.5, 1"]})
-    assert read_question(quantiles, FORM_OF["quantiles"])[0]["probabilities"] == [0.5, 1]
-    wrong = read_question(Form({"bins": ["many"]}), FORM_OF["histogram"])[1]
+    assert read_question(quantiles, METHODS["quantiles"])[0]["probabilities"] == [0.5, 1]
+    wrong = read_question(Form({"bins": ["many"]}), METHODS["histogram"])[1]
     assert wrong == {"variable": "Column: this is needed", "bins": "Number of bars: write a number"}
     describe = Form({"variables": ["age, bmi"]})
-    assert read_question(describe, FORM_OF["describe"])[0]["variables"] == ["age", "bmi"]
+    assert read_question(describe, METHODS["describe"])[0]["variables"] == ["age", "bmi"]
 
 
 def test_questions_are_read_from_json() -> None:

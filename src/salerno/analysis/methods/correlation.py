@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import ibis.expr.types as ir
 
-from salerno.analysis.model import Aggregate, Question, Result, Scope, Sums
+from salerno.analysis.model import Aggregate, Parameter, Question, Result, Scope, Sums
 from salerno.analysis.questions import check_keys
 from salerno.analysis.sums.covariance import (
     Covariance,
@@ -19,11 +19,17 @@ from salerno.analysis.sums.covariance import (
 )
 
 NAME = "correlation"
+LABEL = "Correlation"
+PARAMETERS = (
+    Parameter(
+        name="variables", label="Columns", kind="columns", hint="Several columns with commas between them"
+    ),
+)
 
 
 def start(question: Question, scope: Scope) -> Covariance:
     """Check the question."""
-    check_keys(question, {"variables"})
+    check_keys(question, PARAMETERS)
     return covariance_of(question, scope)
 
 

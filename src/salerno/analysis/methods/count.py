@@ -15,11 +15,21 @@ import pyarrow as pa
 
 from salerno.analysis.disclosure.cells import hidden_cells
 from salerno.analysis.disclosure.persons import check_persons
-from salerno.analysis.model import Aggregate, Question, Result, Scope, Sums
+from salerno.analysis.model import Aggregate, Parameter, Question, Result, Scope, Sums
 from salerno.analysis.questions import Factor, check_keys, factor, names
 from salerno.analysis.sums.columns import cells_of, every, integers, is_listed, keys_of, scatter
 
 NAME = "count"
+LABEL = "Count"
+PARAMETERS = (
+    Parameter(
+        name="by",
+        label="By",
+        kind="one-or-more",
+        hint="Several columns with commas between them",
+        optional=True,
+    ),
+)
 
 
 @dataclass(frozen=True)
@@ -37,7 +47,7 @@ class State:
 
 def start(question: Question, scope: Scope) -> State:
     """Check the question."""
-    check_keys(question, {"by"})
+    check_keys(question, PARAMETERS)
     by = names(question, "by", required=False)
     return State(scope, tuple(factor(scope, name, role="by") for name in by))
 

@@ -25,9 +25,13 @@ from scipy.special import chdtrc
 
 from salerno.analysis.disclosure.persons import check_level, check_model_size, check_persons, check_some
 from salerno.analysis.formula import Formula, parse_formula
-from salerno.analysis.model import Aggregate, Question, Result, Scope, Sums
+from salerno.analysis.model import Aggregate, Parameter, Question, Result, Scope, Sums
 from salerno.analysis.questions import (
+    CONF_LEVEL,
+    EVENT,
     HOLDER,
+    REFERENCE,
+    RESOLUTION,
     Factor,
     check_keys,
     choice,
@@ -46,6 +50,41 @@ from salerno.analysis.sums.survival import FollowUp, LifeTable, exponent_counts,
 from salerno.kernel.errors import Invalid, Refused
 
 NAME = "cox"
+LABEL = "Cox regression"
+PARAMETERS = (
+    Parameter(
+        name="formula",
+        label="Formula",
+        kind="formula",
+        hint="Time and event in Surv(…), then the columns with + between them",
+        default="Surv(time, status) ~ age + sex",
+    ),
+    Parameter(
+        name="strata",
+        label="Baseline hazard",
+        kind="choice",
+        optional=True,
+        options=(
+            ("", "One for each data holder (recommended)"),
+            ("null", "One shared by all"),
+        ),
+    ),
+    Parameter(
+        name="ties",
+        label="Tied times",
+        kind="choice",
+        optional=True,
+        options=(
+            ("", "The method's usual way"),
+            ("efron", "Efron"),
+            ("breslow", "Breslow"),
+        ),
+    ),
+    EVENT,
+    REFERENCE,
+    RESOLUTION,
+    CONF_LEVEL,
+)
 Array = NDArray[np.float64]
 
 
@@ -116,7 +155,7 @@ State = Surveying | Timing | Fitting
 
 def start(question: Question, scope: Scope) -> Surveying:
     """Check the question and lay out the model."""
-    check_keys(question, {"formula", "ties", "strata", "event", "reference", "resolution", "conf_level"})
+    check_keys(question, PARAMETERS)
     formula = parse_formula(question.get("formula"), scope, references(question, scope))
     if not formula.time:
         raise Invalid("wrong-formula", "A cox formula begins with Surv(time, event) ~")

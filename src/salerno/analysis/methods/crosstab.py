@@ -19,12 +19,17 @@ from scipy.special import chdtrc
 
 from salerno.analysis.disclosure.cells import hidden_cells
 from salerno.analysis.disclosure.persons import check_persons, check_some
-from salerno.analysis.model import Aggregate, Question, Result, Scope, Sums
+from salerno.analysis.model import Aggregate, Parameter, Question, Result, Scope, Sums
 from salerno.analysis.questions import Factor, check_keys, factor, required
 from salerno.analysis.sums.columns import cells_of, every, integers, is_listed, keys_of, scatter
 from salerno.kernel.errors import Invalid
 
 NAME = "crosstab"
+LABEL = "Cross table"
+PARAMETERS = (
+    Parameter(name="rows", label="Rows"),
+    Parameter(name="columns", label="Columns"),
+)
 Counts = NDArray[np.int64]
 
 
@@ -44,7 +49,7 @@ class State:
 
 def start(question: Question, scope: Scope) -> State:
     """Check the question."""
-    check_keys(question, {"rows", "columns"})
+    check_keys(question, PARAMETERS)
     rows = factor(scope, required(question, "rows"), role="rows")
     columns = factor(scope, required(question, "columns"), role="columns")
     if rows.column == columns.column:

@@ -17,12 +17,26 @@ from typing import Any
 import ibis.expr.types as ir
 import numpy as np
 
-from salerno.analysis.model import Aggregate, Question, Result, Scope, Sums
+from salerno.analysis.model import Aggregate, Parameter, Question, Result, Scope, Sums
 from salerno.analysis.questions import check_keys, factor, names, numeric
 from salerno.analysis.sums.moments import Moments, guard_moments, local_moments, step_moments
 from salerno.kernel.errors import Invalid
 
 NAME = "describe"
+LABEL = "Describe"
+PARAMETERS = (
+    Parameter(
+        name="variables", label="Columns", kind="columns", hint="Several columns with commas between them"
+    ),
+    Parameter(
+        name="by",
+        label="By",
+        kind="one-or-more",
+        hint="Several columns with commas between them",
+        optional=True,
+    ),
+    Parameter(name="variable", label="Column, instead of a list", optional=True, advanced=True),
+)
 
 
 @dataclass(frozen=True)
@@ -35,7 +49,7 @@ class State:
 
 def start(question: Question, scope: Scope) -> State:
     """Check the question."""
-    check_keys(question, {"variable", "variables", "by"})
+    check_keys(question, PARAMETERS)
     if ("variable" in question) == ("variables" in question):
         raise Invalid("missing-key", "A describe question needs either 'variable' or 'variables'")
     key = "variable" if "variable" in question else "variables"

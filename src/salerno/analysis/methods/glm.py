@@ -20,8 +20,17 @@ from numpy.typing import NDArray
 
 from salerno.analysis.disclosure.persons import check_level, check_model_size, check_persons, check_some
 from salerno.analysis.formula import Formula, Numeric, parse_formula
-from salerno.analysis.model import Aggregate, Question, Result, Scope, Sums
-from salerno.analysis.questions import Factor, check_keys, choice, conf_level, numeric, references
+from salerno.analysis.model import Aggregate, Parameter, Question, Result, Scope, Sums
+from salerno.analysis.questions import (
+    CONF_LEVEL,
+    REFERENCE,
+    Factor,
+    check_keys,
+    choice,
+    conf_level,
+    numeric,
+    references,
+)
 from salerno.analysis.sums import families
 from salerno.analysis.sums.columns import (
     as_number,
@@ -41,6 +50,30 @@ from salerno.catalogue.model import Variable
 from salerno.kernel.errors import Invalid
 
 NAME = "glm"
+LABEL = "Regression"
+PARAMETERS = (
+    Parameter(
+        name="formula",
+        label="Formula",
+        kind="formula",
+        hint="The outcome, ~, then the columns with + between them",
+        default="status ~ age + sex",
+    ),
+    Parameter(
+        name="family",
+        label="Kind of outcome",
+        kind="choice",
+        options=(
+            ("binomial", "Yes or no (logistic regression)"),
+            ("gaussian", "A measured value (linear regression)"),
+            ("poisson", "A count (Poisson regression)"),
+        ),
+    ),
+    Parameter(name="offset", label="Offset", kind="text", hint="Or log(column)", optional=True),
+    Parameter(name="weights", label="Weights", optional=True),
+    REFERENCE,
+    CONF_LEVEL,
+)
 Array = NDArray[np.float64]
 
 
@@ -116,7 +149,7 @@ class Fitting:
 
 def start(question: Question, scope: Scope) -> Surveying:
     """Check the question and lay out the model."""
-    check_keys(question, {"formula", "family", "weights", "offset", "reference", "conf_level"})
+    check_keys(question, PARAMETERS)
     formula = parse_formula(question.get("formula"), scope, references(question, scope))
     family = choice(question, "family", tuple(families.FAMILIES), "gaussian")
     _check_response(formula, family)

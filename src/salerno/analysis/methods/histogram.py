@@ -19,13 +19,18 @@ from numpy.typing import NDArray
 from salerno.analysis.disclosure.cells import hidden_cells, merged
 from salerno.analysis.disclosure.persons import check_persons, check_some
 from salerno.analysis.grids import N_MAGNITUDES, Bracket, enclosing, magnitude_edges, nice_step
-from salerno.analysis.model import Aggregate, Question, Result, Scope, Sums
+from salerno.analysis.model import Aggregate, Parameter, Question, Result, Scope, Sums
 from salerno.analysis.questions import check_keys, number, numbers, numeric, required
 from salerno.analysis.sums.bins import guard_bins, local_brackets, local_edges, local_magnitudes, runs
 from salerno.catalogue.model import Datatype, Variable
 from salerno.kernel.errors import Invalid
 
 NAME = "histogram"
+LABEL = "Histogram"
+PARAMETERS = (
+    Parameter(name="variable", label="Column"),
+    Parameter(name="bins", label="Number of bars", kind="number", optional=True),
+)
 _MOST_BINS = 200
 _BITS = 7
 _MOST_ROUNDS = 6
@@ -53,7 +58,7 @@ class State:
 
 def start(question: Question, scope: Scope) -> State:
     """Check the question."""
-    check_keys(question, {"variable", "bins"})
+    check_keys(question, PARAMETERS)
     variable = numeric(scope, required(question, "variable"), role="variable")
     bins = question.get("bins", 20)
     if isinstance(bins, (list, tuple)):

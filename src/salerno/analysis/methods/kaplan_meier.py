@@ -23,8 +23,10 @@ from scipy.special import ndtri
 from salerno.analysis.disclosure.cells import hidden_cells, is_small, merged
 from salerno.analysis.disclosure.persons import check_persons, check_some
 from salerno.analysis.grids import multiples, nice_step, ticks
-from salerno.analysis.model import Aggregate, Question, Result, Scope, Sums
+from salerno.analysis.model import Aggregate, Parameter, Question, Result, Scope, Sums
 from salerno.analysis.questions import (
+    CONF_LEVEL,
+    RESOLUTION,
     check_keys,
     choice,
     conf_level,
@@ -38,6 +40,33 @@ from salerno.analysis.sums.survival import Curve, LifeTable, follow_up, group_na
 from salerno.kernel.errors import Invalid
 
 NAME = "kaplan_meier"
+LABEL = "Survival curves"
+PARAMETERS = (
+    Parameter(name="time", label="Column with the time", default="time"),
+    Parameter(name="event", label="Column that says whether the event happened", default="status"),
+    Parameter(name="by", label="One curve for each", kind="one-or-more", optional=True),
+    Parameter(
+        name="grid",
+        label="Width of a step of time",
+        kind="number",
+        hint="In the unit of the time column, e.g. 30; chosen for you when empty",
+        optional=True,
+    ),
+    RESOLUTION,
+    CONF_LEVEL,
+    Parameter(
+        name="conf_type",
+        label="Confidence limits",
+        kind="choice",
+        optional=True,
+        advanced=True,
+        options=(
+            ("", "On the log scale, as R"),
+            ("log-log", "On the log-log scale"),
+            ("plain", "Plain"),
+        ),
+    ),
+)
 
 
 @dataclass(frozen=True)
@@ -65,7 +94,7 @@ class State:
 
 def start(question: Question, scope: Scope) -> State:
     """Check the question."""
-    check_keys(question, {"time", "event", "by", "grid", "resolution", "conf_level", "conf_type"})
+    check_keys(question, PARAMETERS)
     follow = follow_up(
         question, scope, time=required(question, "time"), event_column=required(question, "event")
     )

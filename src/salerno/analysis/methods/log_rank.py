@@ -15,12 +15,19 @@ from scipy.special import chdtrc
 
 from salerno.analysis.disclosure.cells import hidden_cells
 from salerno.analysis.disclosure.persons import check_level, check_persons, check_some
-from salerno.analysis.model import Aggregate, Question, Result, Scope, Sums
-from salerno.analysis.questions import check_keys, factor, names, required
+from salerno.analysis.model import Aggregate, Parameter, Question, Result, Scope, Sums
+from salerno.analysis.questions import RESOLUTION, check_keys, factor, names, required
 from salerno.analysis.sums.survival import LifeTable, follow_up, group_names, log_rank
 from salerno.kernel.errors import Invalid
 
 NAME = "log_rank"
+LABEL = "Compare survival"
+PARAMETERS = (
+    Parameter(name="time", label="Column with the time", default="time"),
+    Parameter(name="event", label="Column that says whether the event happened", default="status"),
+    Parameter(name="by", label="Column with the groups"),
+    RESOLUTION,
+)
 
 
 @dataclass(frozen=True)
@@ -41,7 +48,7 @@ class State:
 
 def start(question: Question, scope: Scope) -> State:
     """Check the question."""
-    check_keys(question, {"time", "event", "by", "resolution"})
+    check_keys(question, PARAMETERS)
     follow = follow_up(
         question, scope, time=required(question, "time"), event_column=required(question, "event")
     )

@@ -10,7 +10,7 @@ from __future__ import annotations
 import ibis.expr.types as ir
 import numpy as np
 
-from salerno.analysis.model import Aggregate, Question, Result, Scope, Sums
+from salerno.analysis.model import Aggregate, Parameter, Question, Result, Scope, Sums
 from salerno.analysis.questions import check_keys
 from salerno.analysis.sums.covariance import (
     Covariance,
@@ -21,11 +21,17 @@ from salerno.analysis.sums.covariance import (
 )
 
 NAME = "pca"
+LABEL = "Principal components"
+PARAMETERS = (
+    Parameter(
+        name="variables", label="Columns", kind="columns", hint="Several columns with commas between them"
+    ),
+)
 
 
 def start(question: Question, scope: Scope) -> Covariance:
     """Check the question."""
-    check_keys(question, {"variables"})
+    check_keys(question, PARAMETERS)
     return covariance_of(question, scope)
 
 

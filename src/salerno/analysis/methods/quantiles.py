@@ -17,12 +17,23 @@ import numpy as np
 from salerno.analysis.disclosure.cells import merged
 from salerno.analysis.disclosure.persons import check_persons, check_some
 from salerno.analysis.grids import LOWEST, N_MAGNITUDES, Bracket, enclosing, magnitude_edges
-from salerno.analysis.model import Aggregate, Question, Result, Scope, Sums
+from salerno.analysis.model import Aggregate, Parameter, Question, Result, Scope, Sums
 from salerno.analysis.questions import check_keys, numbers, numeric, required
 from salerno.analysis.sums.bins import guard_bins, local_brackets, local_magnitudes, runs
 from salerno.catalogue.model import Datatype, Variable
 
 NAME = "quantiles"
+LABEL = "Quantiles"
+PARAMETERS = (
+    Parameter(name="variable", label="Column"),
+    Parameter(
+        name="probabilities",
+        label="Probabilities",
+        kind="numbers",
+        hint="Between 0 and 1, with commas between them",
+        default="0.05, 0.25, 0.5, 0.75, 0.95",
+    ),
+)
 _DIGITS = 33
 """Binary digits after the leading one at which a quantile is fine enough."""
 _LEAST_BITS, _MOST_BITS = 2, 7
@@ -73,7 +84,7 @@ class State:
 
 def start(question: Question, scope: Scope) -> State:
     """Check the question."""
-    check_keys(question, {"variable", "probabilities"})
+    check_keys(question, PARAMETERS)
     return State(
         scope=scope,
         variable=numeric(scope, required(question, "variable"), role="variable"),

@@ -16,12 +16,43 @@ import ibis.expr.types as ir
 from scipy.special import stdtr, stdtrit
 
 from salerno.analysis.disclosure.persons import check_level
-from salerno.analysis.model import Aggregate, Question, Result, Scope, Sums
-from salerno.analysis.questions import Factor, check_keys, choice, conf_level, factor, numeric, required
+from salerno.analysis.model import Aggregate, Parameter, Question, Result, Scope, Sums
+from salerno.analysis.questions import (
+    CONF_LEVEL,
+    Factor,
+    check_keys,
+    choice,
+    conf_level,
+    factor,
+    numeric,
+    required,
+)
 from salerno.analysis.sums.moments import Moments, guard_moments, local_moments, step_moments
 from salerno.kernel.errors import Invalid, Refused, near
 
 NAME = "t_test"
+LABEL = "Compare means"
+PARAMETERS = (
+    Parameter(name="variable", label="Column"),
+    Parameter(name="by", label="Column with the two groups"),
+    Parameter(
+        name="levels",
+        label="The two levels to compare",
+        kind="object",
+        hint='As JSON, e.g. ["F", "M"]',
+        optional=True,
+        advanced=True,
+    ),
+    Parameter(
+        name="equal_variance",
+        label="Assume equal variances",
+        kind="object",
+        hint="true for Student's test",
+        optional=True,
+        advanced=True,
+    ),
+    CONF_LEVEL,
+)
 
 
 @dataclass(frozen=True)
@@ -35,7 +66,7 @@ class State:
 
 def start(question: Question, scope: Scope) -> State:
     """Check the question."""
-    check_keys(question, {"variable", "by", "levels", "equal_variance", "conf_level"})
+    check_keys(question, PARAMETERS)
     by = factor(scope, required(question, "by"), role="by")
     return State(
         moments=Moments(

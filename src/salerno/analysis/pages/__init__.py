@@ -8,13 +8,13 @@ from litestar.types import ControllerRouterHandler
 
 from salerno.adapters.database import Opens
 from salerno.analysis.pages import questions, studies
-from salerno.analysis.pages.methods import METHOD_LABELS
+from salerno.analysis.pages.methods import method_labels
 from salerno.analysis.pages.studies import PermitsOf
 from salerno.analysis.service.coordinator import Coordinator
 from salerno.catalogue.service import Catalogue
 from salerno.web.layout import Pages
 
-__all__ = ["METHOD_LABELS", "TEMPLATES", "routes"]
+__all__ = ["TEMPLATES", "method_labels", "routes"]
 
 TEMPLATES = Path(__file__).parent.with_name("templates")
 

@@ -23,7 +23,7 @@ from salerno.analysis.pages.frames import (
     frame_facts,
     read_frame,
 )
-from salerno.analysis.pages.methods import FORM_OF, FORMS, read_json, read_question
+from salerno.analysis.pages.methods import about, method_labels, read_json, read_question
 from salerno.analysis.service.coordinator import Coordinator
 from salerno.catalogue.model import DatasetDescription, Variable
 from salerno.catalogue.service import Catalogue
@@ -88,6 +88,7 @@ def routes(
         study = coordinator.study(study_id, user)
         questions = coordinator.questions(study_id, user)
         datasets = described(list(study.datasets.values()))
+        chosen = METHODS.get(method)
         return pages.render(
             request,
             "analysis/study.html",
@@ -99,8 +100,9 @@ def routes(
             frame=frame_facts(study.frame),
             columns=_columns(study, datasets),
             questions=[(q, question_words(q.question)) for q in reversed(questions)],
-            methods=FORMS,
-            method=FORM_OF.get(method),
+            methods=method_labels(),
+            method=chosen,
+            about=about(chosen) if chosen else "",
             expert=method == "json",
             form=form,
             example=form.text("json") or json.dumps({"method": "count", "by": "holder"}, indent=2),
@@ -150,7 +152,7 @@ def routes(
     def ask(request: Req, study_id: FromPath[str]) -> Response[Any]:
         form = form_of(request)
         method = form.text("method")
-        known = FORM_OF.get(method)
+        known = METHODS.get(method)
         question, errors = read_question(form, known) if known else read_json(form.text("json"))
         if not errors:
             try:
@@ -166,12 +168,12 @@ def routes(
 def question_words(question: dict[str, Any]) -> str:
     """A question as one line."""
     name = str(question.get("method", ""))
-    form = FORM_OF.get(name)
+    method = METHODS.get(name)
     given = {k: v for k, v in question.items() if k not in ("method", "by") and v is not None}
     shown = ", ".join(", ".join(map(str, v)) if isinstance(v, list) else str(v) for v in given.values())
     by = question.get("by")
     groups = f" by {' and '.join(map(str, by)) if isinstance(by, list) else by}" if by else ""
-    return f"{form.label if form else name}{': ' if shown else ''}{shown}{groups}"
+    return f"{method.LABEL if method else name}{': ' if shown else ''}{shown}{groups}"
 
 
 def _is_omop(datasets: Sequence[DatasetDescription]) -> bool:
