@@ -21,7 +21,14 @@ from salerno.analysis.disclosure.persons import check_persons, check_some
 from salerno.analysis.grids import N_MAGNITUDES, Bracket, enclosing, magnitude_edges, nice_step
 from salerno.analysis.model import Aggregate, Parameter, Question, Result, Scope, Sums
 from salerno.analysis.questions import check_keys, number, numbers, numeric, required
-from salerno.analysis.sums.bins import guard_bins, local_brackets, local_edges, local_magnitudes, runs
+from salerno.analysis.sums.bins import (
+    guard_bins,
+    local_brackets,
+    local_edges,
+    local_magnitudes,
+    released,
+    runs,
+)
 from salerno.catalogue.model import Datatype, Variable
 from salerno.kernel.errors import Invalid
 
@@ -77,7 +84,8 @@ def start(question: Question, scope: Scope) -> State:
 def local(view: ir.Table, state: State) -> Aggregate:
     """Count by magnitude, then over a narrowing range, then between the edges."""
     if state.rounds == 0:
-        return local_magnitudes(view, state.variable)
+        first = local_magnitudes(view, state.variable)
+        return replace(first, released=released(view, state.variable, state.edges))
     if state.edges:
         return local_edges(view, state.variable, state.edges)
     assert state.bracket is not None

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from salerno.analysis.disclosure.cells import merged
 from salerno.analysis.grids import HIGHEST, LARGEST, LOWEST, N_EXPONENTS, N_MAGNITUDES, Bracket
-from salerno.analysis.model import Aggregate, Scope, Sums
+from salerno.analysis.model import Aggregate, Released, Scope, Sums
 from salerno.analysis.sums.columns import as_number, integers, is_present, real, scatter
 from salerno.catalogue.model import Variable
 
@@ -51,7 +51,7 @@ def local_magnitudes(view: ir.Table, variable: Variable) -> Aggregate:
             "inner": np.zeros(N_MAGNITUDES, dtype=np.int64),
         }
 
-    return Aggregate(expression, finish)
+    return Aggregate(expression, finish, (Released(is_binnable(view, variable)),))
 
 
 def local_brackets(view: ir.Table, variable: Variable, brackets: Sequence[Bracket]) -> Aggregate:
@@ -79,8 +79,7 @@ def local_brackets(view: ir.Table, variable: Variable, brackets: Sequence[Bracke
 def local_edges(view: ir.Table, variable: Variable, edges: Sequence[float]) -> Aggregate:
     """Values below the first edge, between the edges (the upper one excluded), and from the last on."""
     rows = view.filter(is_binnable(view, variable)).select(x=as_number(view, variable))
-    place = ibis.cases(*((rows.x < real(edge), i) for i, edge in enumerate(edges)), else_=len(edges))
-    expression = rows.group_by(bin=place).aggregate(n=rows.count())
+    expression = rows.group_by(bin=_place(rows.x, edges)).aggregate(n=rows.count())
 
     def finish(table: pa.Table) -> Sums:
         size = len(edges) + 1
@@ -90,6 +89,16 @@ def local_edges(view: ir.Table, variable: Variable, edges: Sequence[float]) -> A
         }
 
     return Aggregate(expression, finish)
+
+
+def released(view: ir.Table, variable: Variable, edges: Sequence[float]) -> tuple[Released, ...]:
+    """All values, and those of each bin where the edges are known beforehand."""
+    keys = (_place(as_number(view, variable), edges),) if edges else ()
+    return (Released(is_binnable(view, variable), keys),)
+
+
+def _place(x: ir.NumericValue, edges: Sequence[float]) -> ir.Value:
+    return ibis.cases(*((x < real(edge), i) for i, edge in enumerate(edges)), else_=len(edges))
 
 
 def guard_bins(sums: Sums, spans: Sequence[int], scope: Scope) -> Sums:

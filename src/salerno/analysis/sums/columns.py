@@ -42,6 +42,11 @@ def is_present(view: ir.Table, variable: Variable) -> ir.BooleanValue:
     return column.notnull()
 
 
+def is_yes_no(variable: Variable) -> bool:
+    """Whether a column has two values by its type or levels, so that its mean is a share of persons."""
+    return variable.datatype is Datatype.BOOLEAN or variable.levels == ("0", "1")
+
+
 def is_listed(view: ir.Table, factor: Factor) -> ir.BooleanValue:
     """Whether a row's value is one of the factor's agreed levels."""
     return view[factor.column].isin(list(factor.values))

@@ -1,7 +1,12 @@
-"""Covariance matrix of several variables over complete cases, in two rounds."""
+"""Covariance matrix of several variables over complete cases, in two rounds.
+
+`start`, `local` and `guard` are those of the methods that answer from it; these differ in what they make of
+the matrix that `pool` comes to.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import ibis.expr.types as ir
@@ -10,12 +15,17 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from salerno.analysis.disclosure.persons import check_level, check_model_size, check_persons, check_some
-from salerno.analysis.model import Aggregate, Question, Scope, Sums
-from salerno.analysis.questions import names, numeric
-from salerno.analysis.sums.columns import as_number, every, integers, is_present, matrix, real
+from salerno.analysis.model import Aggregate, Parameter, Question, Released, Scope, Sums
+from salerno.analysis.questions import check_keys, names, numeric
+from salerno.analysis.sums.columns import as_number, every, integers, is_present, is_yes_no, matrix, real
 from salerno.catalogue.model import Variable
 from salerno.kernel.errors import Invalid, Refused
 
+PARAMETERS = (
+    Parameter(
+        name="variables", label="Columns", kind="columns", hint="Several columns with commas between them"
+    ),
+)
 Array = NDArray[np.float64]
 
 
@@ -58,15 +68,21 @@ class Covariance:
         return result
 
 
-def covariance_of(question: Question, scope: Scope) -> Covariance:
+def start(question: Question, scope: Scope) -> Covariance:
     """Read the ``variables`` of a question."""
+    check_keys(question, PARAMETERS)
+    return covariance_of(question, scope)
+
+
+def covariance_of(question: Question, scope: Scope) -> Covariance:
+    """The columns of ``variables``, before the first round."""
     listed = names(question, "variables")
     if len(listed) < 2:
         raise Invalid("too-few-variables", f"A {question.get('method')} question needs two variables or more")
     return Covariance(scope, tuple(numeric(scope, name, role="variables") for name in listed))
 
 
-def local_covariance(view: ir.Table, state: Covariance) -> Aggregate:
+def local(view: ir.Table, state: Covariance) -> Aggregate:
     """Sums in the first round, centred products in the second."""
     complete = every(is_present(view, variable) for variable in state.variables)
     width = len(state.variables)
@@ -87,7 +103,7 @@ def local_covariance(view: ir.Table, state: Covariance) -> Aggregate:
                 "ones": np.array([integers(table, f"o{i}").sum() for i in range(width)], dtype=np.int64),
             }
 
-        return Aggregate(view.aggregate(**metrics), finish)
+        return Aggregate(view.aggregate(**metrics), finish, released(view, state.variables, complete))
     kept = view.filter(complete)
     rows = kept.select(
         **{f"x{i}": as_number(kept, v) - real(state.centres[i]) for i, v in enumerate(state.variables)}
@@ -105,14 +121,22 @@ def local_covariance(view: ir.Table, state: Covariance) -> Aggregate:
     return Aggregate(expression, finish_products)
 
 
-def guard_covariance(sums: Sums, state: Covariance, scope: Scope) -> Sums:
+def released(
+    view: ir.Table, variables: Sequence[Variable], complete: ir.BooleanValue
+) -> tuple[Released, ...]:
+    """The complete cases, and those with each value of a yes-or-no column, whose mean is their share."""
+    parts = [view[v.name] for v in variables if is_yes_no(v)]
+    return (Released(complete), *(Released(complete, (part,)) for part in parts))
+
+
+def guard(sums: Sums, state: Covariance, scope: Scope) -> Sums:
     """Refuse to take part with too few persons."""
     if state.centres is None:
         check_persons(int(sums["n"]), scope.policy, who="This holder's part")
     return sums
 
 
-def step_covariance(sums: Sums, state: Covariance) -> Covariance:
+def pool(sums: Sums, state: Covariance) -> Covariance:
     """The covariance after a round.
 
     Raises:

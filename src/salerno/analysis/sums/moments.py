@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from salerno.analysis.disclosure.cells import hidden_cells
 from salerno.analysis.disclosure.persons import check_persons, check_some
-from salerno.analysis.model import Aggregate, Scope, Sums
+from salerno.analysis.model import Aggregate, Released, Scope, Sums
 from salerno.analysis.questions import Factor
 from salerno.analysis.sums.columns import (
     as_number,
@@ -25,6 +25,7 @@ from salerno.analysis.sums.columns import (
     integers,
     is_listed,
     is_present,
+    is_yes_no,
     keys_of,
     matrix,
     scatter,
@@ -125,7 +126,21 @@ def _local_means(view: ir.Table, moments: Moments, listed: ir.BooleanValue) -> A
             "hidden": np.zeros((moments.n_groups, len(moments.variables)), dtype=np.int64),
         }
 
-    return Aggregate(expression, finish)
+    return Aggregate(expression, finish, _released(view, moments, listed, complete))
+
+
+def _released(
+    view: ir.Table, moments: Moments, listed: ir.BooleanValue, complete: ir.BooleanValue
+) -> tuple[Released, ...]:
+    """Each group of each variable; both values of a yes-or-no column, whose mean is their share."""
+    groups = tuple(view[factor.column] for factor in moments.factors)
+    sets = []
+    for variable in moments.variables:
+        rows = complete if moments.together else listed & is_present(view, variable)
+        sets.append(Released(rows, groups))
+        if is_yes_no(variable):
+            sets.append(Released(rows, (*groups, view[variable.name])))
+    return tuple(sets)
 
 
 def guard_moments(sums: Sums, moments: Moments, scope: Scope) -> Sums:
