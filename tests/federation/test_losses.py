@@ -303,3 +303,32 @@ def test_progress_names_the_holders_that_are_waited_for(make_space, three_tables
     progress = space.coordinator.question(question, USER).progress
     assert progress == "opening the data, waiting for Hospital B, Hospital C"
     space.stop(thread)
+
+
+def test_progress_says_what_each_holder_does(make_space, three_tables) -> None:
+    space = make_space(three_tables)
+    question = space.ask(space.study(), DESCRIBE)
+    assert space.coordinator.question(question, USER).holders == ()  # it waits for its turn
+    thread = space.lead(question)
+
+    def states() -> list[str]:
+        return [part.state for part in space.coordinator.question(question, USER).holders]
+
+    end = time.monotonic() + 5
+    while states() != ["opening"] * 3:
+        assert time.monotonic() < end
+        time.sleep(0.01)
+    space.step(space.holders[0])
+    space.hub.patience.gone.add((question, 1, 0, space.holders[2].who.did))
+    assert states() == ["opened", "opening", "silent"]
+    space.stop(thread)
+
+
+def test_after_a_refusal_the_holders_parts_stay_to_be_seen(make_space, three_tables) -> None:
+    space = make_space(three_tables)
+    space.holders[1].status.answer = PermitState.REVOKED
+    asked = space.answer(DESCRIBE, space.study())
+    assert asked.state is QuestionState.FAILED
+    parts = {part.name: part for part in space.coordinator.question(asked.id, USER).holders}
+    assert [part.state for part in parts.values()] == ["opened", "refused", "opened"]
+    assert parts["Hospital B"].reason.startswith("permit-revoked")

@@ -34,13 +34,17 @@ AnyRequest = Request[Any, Any, Any]
 
 @dataclass(frozen=True, kw_only=True)
 class NewStudy:
-    """Body of ``POST /api/studies``; `permits` are identifiers of the caller's permits."""
+    """Body of ``POST /api/studies``; `permits` are identifiers of the caller's permits.
+
+    Opened again with the same `key`, it is the same study.
+    """
 
     title: str
     purpose: str
     permits: tuple[str, ...]
     frame: StudyFrame = field(default_factory=StudyFrame)
     options: StudyOptions = field(default_factory=StudyOptions)
+    key: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -90,8 +94,9 @@ def _study_routes(
         user = caller_of(request).id
 
         def opening() -> Study:
+            chosen = _chosen(permits_of(user), asked)
             return coordinator.open_study(
-                asked.title, user, asked.purpose, _chosen(permits_of(user), asked), asked.frame, asked.options
+                asked.title, user, asked.purpose, chosen, asked.frame, asked.options, asked.key
             )
 
         return await asyncio.to_thread(opening)
@@ -105,10 +110,10 @@ def _study_routes(
         return coordinator.study(study_id, caller_of(request).id)
 
     @post("/api/studies/{study_id:str}/questions", guards=researcher, status_code=HTTP_200_OK)
-    async def ask(request: AnyRequest, study_id: FromPath[str]) -> AskedQuestion:
+    async def ask(request: AnyRequest, study_id: FromPath[str], key: FromQuery[str] = "") -> AskedQuestion:
         question = from_json(await request.body(), dict[str, Any], what="the question")
         user = caller_of(request).id
-        return await asyncio.to_thread(coordinator.ask, study_id, question, user)
+        return await asyncio.to_thread(coordinator.ask, study_id, question, user, key)
 
     @get("/api/studies/{study_id:str}/questions", guards=researcher, sync_to_thread=False)
     def list_questions(request: AnyRequest, study_id: FromPath[str]) -> list[AskedQuestion]:

@@ -353,6 +353,28 @@ class Study:
     datasets: dict[str, str] = field(default_factory=dict)
 
 
+HolderState = Literal["opening", "opened", "computing", "answered", "refused", "silent", "left-out"]
+"""What a holder does for a question: ``silent`` has not given a sign of life for some time."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HolderProgress:
+    """Where one holder stands in the open step of a question.
+
+    Args:
+        holder: DID.
+        name: For people.
+        seconds: For a holder that is waited for: since it was asked, or last gave a sign of life.
+        reason: Why it refuses or was left out.
+    """
+
+    holder: str
+    name: str
+    state: HolderState
+    seconds: int = 0
+    reason: str = ""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AskedQuestion:
     """A question of a study, with its answer or the error that ended it.
@@ -360,6 +382,7 @@ class AskedQuestion:
     Args:
         progress: Sentence for people on where it stands, e.g. ``round 3, waiting for Finland``.
         error: Problem JSON when it failed.
+        holders: Each holder's part, while it runs and when it failed; the answer tells it otherwise.
     """
 
     id: str
@@ -370,3 +393,4 @@ class AskedQuestion:
     answer: dict[str, Any] | None = None
     error: dict[str, Any] | None = None
     progress: str = ""
+    holders: tuple[HolderProgress, ...] = ()

@@ -6,7 +6,7 @@ import os
 import sys
 from collections.abc import Mapping, Sequence
 from getpass import getpass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from salerno.client.applications import Application, Case, Permit, application_of
 from salerno.client.datasets import Dataset
@@ -168,6 +168,10 @@ class Session:
         *,
         frame: Mapping[str, Any] | Any = None,
         purpose: str = "research",
+        min_holders: int | None = None,
+        on_refusal: Literal["fail", "leave-out"] = "fail",
+        datasets: Sequence[Dataset | str] = (),
+        key: str = "",
     ) -> Study:
         """Open a study: questions that share permits, data sets and a frame.
 
@@ -176,12 +180,28 @@ class Session:
             permits: Data permits, one per country, or the application that they came out of.
             frame: What is read of each data set, a ``StudyFrame`` or a mapping of its fields.
             purpose: Purpose code of Art. 53; must be the permits'.
+            min_holders: Fewest holders to go on with when one is lost; None means that all must answer.
+            on_refusal: ``leave-out`` goes on without a holder that refuses to open its data.
+            datasets: Which data set to read of a holder of whom the permits cover several.
+            key: Your own name for it: opened again with the same key, it is the same study.
+
+        Raises:
+            Refused: A permit does not cover it.
+            Conflict: The key was used for a study with other permits, frame or options.
         """
+        chosen = [d if isinstance(d, Dataset) else self.dataset(d) for d in datasets]
+        options = {
+            "min_holders": min_holders,
+            "on_refusal": on_refusal,
+            "datasets": {str(d.description["holder"]["iri"]): d.iri for d in chosen},
+        }
         body = {
             "title": title,
             "permits": permit_ids_of(permits),
             "frame": to_plain(frame) if frame is not None else {},
             "purpose": purpose,
+            "options": options,
+            "key": key,
         }
         return study_of(self._link, self._link.post("/api/studies", body))
 

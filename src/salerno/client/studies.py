@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
+from urllib.parse import urlencode
 
 from salerno.client.answer import Answer
 from salerno.client.applications import Application, Permit
@@ -19,6 +21,7 @@ Progress = Callable[[str], AbstractContextManager[Callable[[str], None]]]
 """Shows that something goes on: opened with a sentence, it gives a function that changes the sentence."""
 
 _POLL_SECONDS = 25
+_WATCH_SECONDS = 1  # where somebody looks at the holders' states
 
 
 class PendingQuestion:
@@ -48,6 +51,20 @@ class PendingQuestion:
         """Where it stands, as a sentence."""
         return str(self.asked.get("progress", ""))
 
+    @property
+    def holders(self) -> list[dict[str, Any]]:
+        """What each holder does for it, while it runs and when it failed.
+
+        Each has ``name`` and ``state``: ``opening``, ``opened``, ``computing``, ``answered``, ``refused``,
+        ``silent`` or ``left-out``, with ``seconds`` since its last sign of life, and a ``reason``.
+        """
+        return [dict(part) for part in self.asked.get("holders") or ()]
+
+    @property
+    def standing(self) -> str:
+        """Where it stands, with a line for each holder."""
+        return "\n".join([self.progress or self.state, *(f"  {holder_words(h)}" for h in self.holders)])
+
     def refresh(self, *, wait: float = 0) -> PendingQuestion:
         """Look again.
 
@@ -58,18 +75,26 @@ class PendingQuestion:
         self.asked = self._link.get(f"/api/questions/{self.id}", wait=seconds, timeout_seconds=seconds + 30)
         return self
 
-    def wait(self, timeout: float = 600, *, progress: Progress | None = working) -> Answer:
+    def wait(
+        self,
+        timeout: float = 600,
+        *,
+        progress: Progress | None = working,
+        watch: Callable[[PendingQuestion], None] | None = None,
+    ) -> Answer:
         """Wait for the answer.
 
         Args:
             timeout: Longest wait, seconds.
             progress: How to show that it goes on; None shows nothing.
+            watch: Called after each look with the question as it stands, see `holders`.
 
         Raises:
             SalernoError: What ended the question, e.g. `Refused` by disclosure control.
             Unavailable: The time is over; the question goes on and can be waited for again.
         """
         end = time.monotonic() + timeout
+        hold = _WATCH_SECONDS if watch or (progress and sys.stderr.isatty()) else _POLL_SECONDS
         with progress("The question is on its way") if progress else nullcontext(_silent) as tell:
             while not self.done:
                 left = end - time.monotonic()
@@ -80,8 +105,10 @@ class PendingQuestion:
                         remedy=f"It goes on ({self.progress or self.state}). Read it later by its id.",
                     )
                 before = time.monotonic()
-                news = self.refresh(wait=min(_POLL_SECONDS, max(1, left)))
-                tell(news.progress or news.state)
+                news = self.refresh(wait=min(hold, max(1, left)))
+                tell(news.standing)
+                if watch:
+                    watch(news)
                 if not news.done and time.monotonic() - before < 0.05:
                     time.sleep(0.2)  # the node does not hold requests: do not knock without pause
         return self.answer
@@ -128,13 +155,21 @@ class Study(Questions):
         """Identifiers of the permits that it stands on."""
         return list(self.study["permits"])
 
-    def submit(self, question: Mapping[str, Any]) -> PendingQuestion:
+    def submit(self, question: Mapping[str, Any], *, key: str = "") -> PendingQuestion:
         """Ask without waiting for the answer.
+
+        Args:
+            question: The question as JSON.
+            key: Your own name for it in this study: asked again with the same key, it is not asked again.
 
         Raises:
             Invalid: The question cannot be asked; the message says what is wrong with it.
+            Conflict: The key was used for another question.
         """
-        asked = self._link.post(f"/api/studies/{self.id}/questions", to_plain(dict(question)))
+        place = f"/api/studies/{self.id}/questions"
+        asked = self._link.post(
+            f"{place}?{urlencode({'key': key})}" if key else place, to_plain(dict(question))
+        )
         return PendingQuestion(self._link, asked)
 
     def ask(
@@ -143,6 +178,7 @@ class Study(Questions):
         *,
         timeout: float = 600,
         progress: Progress | None = working,
+        watch: Callable[[PendingQuestion], None] | None = None,
     ) -> Answer:
         """Ask and wait for the answer.
 
@@ -150,13 +186,14 @@ class Study(Questions):
             question: The question as JSON, e.g. ``{"method": "count"}``.
             timeout: Longest wait, seconds.
             progress: How to show that it goes on; None shows nothing.
+            watch: Called now and then with the question as it stands, e.g. to show each holder's state.
 
         Raises:
             Invalid: The question cannot be asked.
             Refused: Permit, opt-out or disclosure control forbid the answer.
             Unavailable: Too few holders answered, or the time is over.
         """
-        return self.submit(question).wait(timeout, progress=progress)
+        return self.submit(question).wait(timeout, progress=progress, watch=watch)
 
     def questions(self) -> list[PendingQuestion]:
         """All questions of the study, answered or not."""
@@ -165,6 +202,14 @@ class Study(Questions):
 
     def __repr__(self) -> str:
         return f"<Study {self.id} {self.title!r}, {len(self.permits)} permits>"
+
+
+def holder_words(part: Mapping[str, Any]) -> str:
+    """A holder's state in words, e.g. ``Finland: computing``."""
+    words = str(part["state"]).replace("-", " ")
+    if words == "silent":
+        words = f"silent for {part['seconds']} s" if part.get("seconds") else "did not answer"
+    return f"{part['name']}: {words}{f' ({reason})' if (reason := part.get('reason')) else ''}"
 
 
 def question_of(link: Link, id: str) -> PendingQuestion:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import secrets
 import time
 
@@ -18,6 +19,17 @@ def new_id(prefix: str) -> str:
     second part has 40 random bits. It is a name, not a secret.
     """
     return f"{prefix}-{_encode(time.time_ns() // 1_000_000, 10)}-{_encode(secrets.randbits(40), 8)}"
+
+
+def derived_id(prefix: str, *parts: str) -> str:
+    """The identifier that belongs to some texts: the same texts always give the same one.
+
+    Args:
+        prefix: Kind of thing, lower-case.
+        *parts: What it is made of, e.g. its owner and a key that the owner chose.
+    """
+    content = b"".join(len(part).to_bytes(8) + part for part in (text.encode() for text in parts))
+    return f"{prefix}-{_encode(int.from_bytes(hashlib.sha256(content).digest()[:15]), 24)}"
 
 
 def _encode(number: int, length: int) -> str:

@@ -41,6 +41,7 @@ class Moment:
 
 TONES: dict[str, str] = {
     "granted": "good", "answered": "good", "met": "good", "valid": "good", "published": "good",
+    "opened": "good", "opening": "busy", "computing": "busy", "silent": "care", "left-out": "care",
     "submitted": "busy", "processing": "busy", "queued": "busy", "running": "busy",
     "awaiting-information": "care", "expired": "care", "draft": "",
     "refused": "bad", "revoked": "bad", "failed": "bad", "not-met": "bad", "withdrawn": "",

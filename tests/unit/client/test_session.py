@@ -234,6 +234,36 @@ def test_progress_is_told_and_waiting_can_end(study: Study) -> None:
     assert pending.answer.n == 400
 
 
+def test_what_a_key_names_is_asked_once(log_in: LogIn, granted: Application) -> None:
+    marie = log_in("marie")
+    study = marie.study("Keyed", granted, key="keyed")
+    assert marie.study("Keyed again", granted, key="keyed").id == study.id
+    with pytest.raises(Conflict, match="key-reused"):
+        marie.study("Keyed", granted, min_holders=1, key="keyed")
+    first = study.submit({"method": "count"}, key="n")
+    assert study.submit({"method": "count"}, key="n").id == first.id
+    assert study.submit({"method": "count"}, key="m").id != first.id
+    with pytest.raises(Conflict, match="key-reused"):
+        study.submit({"method": "count", "by": "sex"}, key="n")
+    assert len(study.questions()) == 2
+    assert first.wait(60).n == 400
+    assert [s.id for s in marie.studies()].count(study.id) == 1
+
+
+def test_options_of_a_study_reach_the_hub(log_in: LogIn, granted: Application, space: Space) -> None:
+    iri = space.dataset.iri
+    study = log_in("marie").study("Options", granted, min_holders=1, on_refusal="leave-out", datasets=[iri])
+    options = study.study["options"]
+    assert (options["min_holders"], options["on_refusal"]) == (1, "leave-out")
+    assert list(options["datasets"].values()) == [iri]
+
+
+def test_who_waits_can_watch_the_holders(study: Study) -> None:
+    seen: list[str] = []
+    study.ask({"method": "count"}, watch=lambda pending: seen.append(pending.standing))
+    assert seen[-1] == "answered"
+
+
 def test_studies_and_questions_can_be_found_again(log_in: LogIn, study: Study) -> None:
     asked = study.submit({"method": "count"})
     marie = log_in("marie")

@@ -8,6 +8,7 @@ gives the same share again. A share that the board does not know is checked agai
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from zlib import crc32
@@ -28,6 +29,7 @@ class _Step:
     works: dict[str, Work]
     shares: dict[str, Share]
     encoded: dict[str, bytes] = field(default_factory=dict)
+    posted: float = field(default_factory=time.monotonic)
 
 
 class Board:
@@ -122,6 +124,12 @@ class Board:
         with self._lock:
             step = self._steps.get(question_id)
             return None if step is None else tuple(sorted(step.works))
+
+    def posted_at(self, question_id: str, run: int, round: int) -> float | None:
+        """Monotonic time at which a step was asked; None when it is not on the board."""
+        with self._lock:
+            step = self._step(question_id, run, round)
+            return None if step is None else step.posted
 
     def _step(self, question_id: str, run: int, round: int) -> _Step | None:
         step = self._steps.get(question_id)

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from typing import Any
 
-from salerno.analysis.masking import n_words
 from salerno.analysis.methods import method_of
 from salerno.analysis.model import (
     AskedQuestion,
@@ -18,17 +16,19 @@ from salerno.analysis.model import (
     StudyOptions,
     Work,
 )
-from salerno.analysis.rules import check_header, check_permits, datasets_of
+from salerno.analysis.rules import check_permits, datasets_of
 from salerno.analysis.service.bell import Bell, question_topic, run_topic
 from salerno.analysis.service.board import Board, in_lane, work_of
+from salerno.analysis.service.checks import check_open_round, check_opened, check_share, open_opening
 from salerno.analysis.service.ports import HubDesk, HubParts
-from salerno.analysis.service.running import Runner, expected_header
+from salerno.analysis.service.progress import progress_of, sentence_of
+from salerno.analysis.service.running import Runner
 from salerno.analysis.service.waiting import Pulses
-from salerno.analysis.wire import parse_from, words_digest
+from salerno.analysis.wire import parse_from
 from salerno.holdings.model import StudyFrame
 from salerno.identity.model import ParticipantRole
 from salerno.kernel.errors import Conflict, Invalid, NotFound, Refused, SalernoError
-from salerno.kernel.ids import new_id
+from salerno.kernel.ids import derived_id, new_id
 from salerno.kernel.values import digest
 from salerno.permits.model import IssuedPermit
 
@@ -60,6 +60,7 @@ class Coordinator:
         permits: Sequence[IssuedPermit],
         frame: StudyFrame | None = None,
         options: StudyOptions | None = None,
+        key: str = "",
     ) -> Study:
         """Open a study on data permits.
 
@@ -70,23 +71,31 @@ class Coordinator:
             permits: One or more per country.
             frame: What is read of each data set.
             options: How to go on when a holder is missing.
+            key: The user's own name for it; opening again with the same key gives the same study.
 
         Raises:
             Refused: A permit does not cover user, purpose, environment, time or data set.
             Invalid: No permits, or the data set of a holder is not clear.
             NotFound: A holder is not admitted at this hub.
+            Conflict: The key was used for a study with other permits, frame or options.
         """
-        options = options or StudyOptions()
+        options, frame = options or StudyOptions(), frame or StudyFrame()
+        study_id = derived_id("study", user, key) if key else new_id("study")
+        before = self._opened_before(study_id) if key else None
+        if before is not None:
+            asked = (purpose, tuple(issued.permit.id for issued in permits), frame, options)
+            _check_same_study(before, *asked)
+            return before
         now = self._parts.now()
         check_permits(permits, user=user, purpose=purpose, environment=self._parts.own.did, now=now)
         contents = [issued.permit for issued in permits]
         study = Study(
-            id=new_id("study"),
+            id=study_id,
             title=title.strip() or "Untitled study",
             user=user,
             purpose=purpose,
             permits=tuple(permit.id for permit in contents),
-            frame=frame or StudyFrame(),
+            frame=frame,
             created_at=now,
             options=options,
             datasets=datasets_of(contents, options),
@@ -94,6 +103,9 @@ class Coordinator:
         limited = [set(permit.methods) for permit in contents if permit.methods]
         methods = sorted(set.intersection(*limited)) if limited else None
         with self._parts.opens() as desk:
+            before = desk.store.study(study_id) if key else None
+            if before is not None:
+                return before  # opened at the same moment by another call
             for holder in study.datasets:
                 _check_holder(desk, holder)
             desk.store.add_study(study, [issued.token for issued in permits], methods)
@@ -105,6 +117,10 @@ class Coordinator:
                 rule="EHDS Art. 73(1)",
             )
         return study
+
+    def _opened_before(self, study_id: str) -> Study | None:
+        with self._parts.reads() as desk:
+            return desk.store.study(study_id)
 
     def studies(self, user: str) -> list[Study]:
         """A user's studies, newest first."""
@@ -120,17 +136,24 @@ class Coordinator:
         with self._parts.reads() as desk:
             return _study(desk, study_id, user)
 
-    def ask(self, study_id: str, question: Mapping[str, Any], user: str) -> AskedQuestion:
+    def ask(self, study_id: str, question: Mapping[str, Any], user: str, key: str = "") -> AskedQuestion:
         """Ask a question of a study; it runs as a durable job.
+
+        Args:
+            study_id: The study.
+            question: The question as JSON.
+            user: Account identifier of the researcher.
+            key: The user's own name for it in this study; with the same key it is asked once only.
 
         Raises:
             NotFound: The study is not the user's.
             Invalid: There is no such method; the nearest one is named.
             Refused: A permit does not cover the method.
+            Conflict: The key was used for another question.
         """
         name = method_of(question).NAME
         asked = AskedQuestion(
-            id=new_id("question"),
+            id=derived_id("question", study_id, key) if key else new_id("question"),
             study=study_id,
             question=dict(question),
             state=QuestionState.QUEUED,
@@ -139,6 +162,11 @@ class Coordinator:
         )
         with self._parts.opens() as desk:
             _study(desk, study_id, user)
+            before = desk.store.question(asked.id) if key else None
+            if before is not None:
+                if before.question != asked.question:
+                    raise _key_reused(key)
+                return progress_of(desk, self._board, self._pulses, before)
             _check_method(desk, study_id, name)
             desk.store.add_question(asked)
             desk.audit.append(
@@ -163,7 +191,7 @@ class Coordinator:
             study = desk.store.study(asked.study)
             if study is None or study.user != user:
                 raise _no_question(question_id)
-            return self._with_progress(desk, asked)
+            return progress_of(desk, self._board, self._pulses, asked)
 
     def questions(self, study_id: str, user: str) -> list[AskedQuestion]:
         """A study's questions, oldest first.
@@ -173,7 +201,7 @@ class Coordinator:
         """
         with self._parts.reads() as desk:
             _study(desk, study_id, user)
-            return [self._with_progress(desk, asked) for asked in desk.store.questions(study_id)]
+            return [sentence_of(desk, self._board, asked) for asked in desk.store.questions(study_id)]
 
     def wait(self, question_id: str, user: str, seconds: float) -> AskedQuestion:
         """As `question`, after it has ended or the time is up; blocks the calling thread."""
@@ -238,8 +266,8 @@ class Coordinator:
             opened = parse_from(reply, Opened, self._parts.resolver, holder)
             seen["question"] = opened.question_id
             with self._parts.opens() as desk:
-                _check_opened(desk, holder, opened)
-                before = _open_opening(desk, holder, opened)
+                check_opened(desk, holder, opened)
+                before = open_opening(desk, holder, opened)
                 if before and before != reply:
                     raise Conflict("opening-altered", "The holder has already replied to this opening")
                 if not before:
@@ -276,7 +304,7 @@ class Coordinator:
         key = (header.question_id, header.run, header.round, holder)
         expected = self._board.expected(*key)
         if expected is not None:
-            _check_share(header, expected, share)
+            check_share(header, expected, share)
             kept = self._board.put(*key, share)
             if kept is not None:
                 if kept != share:
@@ -286,7 +314,7 @@ class Coordinator:
             before = desk.store.share(*key)
             if before is not None and before == share:
                 return  # sent twice: the first one counts
-            _check_open_round(desk, holder, header, share)
+            check_open_round(desk, holder, header, share)
             if before is not None or not desk.store.put_share(*key, share):
                 raise _second_share()
 
@@ -294,20 +322,29 @@ class Coordinator:
         """A holder says that it is still computing; kept in memory only."""
         self._pulses.note(question_id, run, round, holder)
 
-    def _with_progress(self, desk: HubDesk, asked: AskedQuestion) -> AskedQuestion:
-        if asked.state is not QuestionState.RUNNING:
-            return asked
-        waiting = self._board.waiting_for(asked.id)
-        if waiting is None:
-            waiting = desk.store.waiting_for(asked.id)
-        names = ", ".join(desk.trust.participant(did).name for did in waiting)
-        return replace(asked, progress=f"{asked.progress}, waiting for {names}") if names else asked
-
     def _log_refusal(self, holder: str, question_id: str, error: SalernoError) -> None:
         with self._parts.opens() as desk:
             desk.audit.append(
                 actor=holder, act="round-refused", subject=question_id, detail={"code": error.code}
             )
+
+
+def _key_reused(key: str) -> Conflict:
+    return Conflict(
+        "key-reused", f"The key {key!r} was used for something else", remedy="Choose another key for it."
+    )
+
+
+def _check_same_study(
+    study: Study, purpose: str, permits: tuple[str, ...], frame: StudyFrame, options: StudyOptions
+) -> None:
+    """Raise `Conflict` unless a study that a key names is the one that is asked for."""
+    if (study.purpose, study.permits, study.frame, study.options) != (purpose, permits, frame, options):
+        raise Conflict(
+            "key-reused",
+            f"Study {study.id} has the same key, and other permits, data sets or options",
+            remedy="Choose another key, or go on with that study.",
+        )
 
 
 def _second_share() -> Conflict:
@@ -340,52 +377,3 @@ def _study(desk: HubDesk, study_id: str, user: str) -> Study:
 
 def _no_question(question_id: str) -> NotFound:
     return NotFound("no-such-question", f"There is no question {question_id!r}")
-
-
-def _check_opened(desk: HubDesk, holder: str, opened: Opened) -> None:
-    if opened.holder != holder:
-        raise Refused("message-issuer", "The reply names another holder than the one who signed it")
-    if (opened.dictionary is None) == (opened.refusal is None):
-        raise Invalid("opening-reply", "The reply has neither dictionary nor refusal, or both")
-
-
-def _open_opening(desk: HubDesk, holder: str, opened: Opened) -> str:
-    run = desk.store.run(opened.question_id)
-    asked = desk.store.question(opened.question_id)
-    opening = desk.store.opening(opened.question_id, opened.run, holder)
-    if opening is None or run is None or asked is None:
-        raise Refused("round-unknown", "No such opening was sent to this holder")
-    token, reply = opening
-    if opened.opening != words_digest(token.encode()):
-        raise Refused("share-misplaced", "The reply is to another opening")
-    if not reply and (
-        run.run != opened.run or run.scope is not None or asked.state is not QuestionState.RUNNING
-    ):
-        raise Refused(
-            "round-closed", "The opening has been closed", remedy="Nothing to do: it came too late."
-        )
-    return reply
-
-
-def _check_open_round(desk: HubDesk, holder: str, header: ShareHeader, share: Share) -> None:
-    asked = desk.store.question(header.question_id)
-    run = desk.store.run(header.question_id)
-    opening = desk.store.opening(header.question_id, header.run, holder)
-    if asked is None or run is None or opening is None:
-        raise Refused("round-unknown", "No such round was asked of this holder")
-    record = desk.store.last_round(header.question_id, run.run)
-    ended = asked.state is not QuestionState.RUNNING or header.run < run.run or holder not in run.holders
-    if ended or record is None or record.state != "open" or header.round < record.round:
-        raise Refused("round-closed", "The round has been closed", remedy="Nothing to do: it came too late.")
-    assert run.scope is not None
-    expected = expected_header(run, record.round)
-    _check_share(header, expected, share)
-
-
-def _check_share(header: ShareHeader, expected: ShareHeader, share: Share) -> None:
-    if header.refusal is not None:
-        # A holder that refuses may not have got as far as knowing the others.
-        expected = replace(expected, holders=header.holders)
-    check_header(header, expected, share.words)
-    if header.refusal is None and len(share.words) != 8 * n_words(header.arrays):
-        raise Refused("share-altered", "The share's words do not fit its layout")

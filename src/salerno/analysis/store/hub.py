@@ -58,7 +58,9 @@ class SqlHubStore:
         rows = self._connection.scalars(
             select(t.study.c.content).where(t.study.c.user_id == user).order_by(t.study.c.id.desc())
         )
-        return [from_json(row, Study, what="the study") for row in rows]
+        found = [from_json(row, Study, what="the study") for row in rows]
+        # An identifier out of a user's key does not tell when it was made.
+        return sorted(found, key=lambda study: study.created_at, reverse=True)
 
     def add_question(self, question: AskedQuestion) -> None:
         """Keep a new question."""
@@ -84,7 +86,9 @@ class SqlHubStore:
     def questions(self, study_id: str) -> list[AskedQuestion]:
         """A study's questions, oldest first."""
         rows = self._connection.execute(
-            select(t.question).where(t.question.c.study == study_id).order_by(t.question.c.id)
+            select(t.question)
+            .where(t.question.c.study == study_id)
+            .order_by(t.question.c.asked_at, t.question.c.id)
         )
         return [_asked(row) for row in rows]
 
