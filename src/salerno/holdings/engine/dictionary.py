@@ -121,7 +121,9 @@ def _counts(source: Source, table: ir.Table, kinds: Mapping[str, Datatype], pers
         figures[f"n:{name}"] = column.count()
         if kind in (Datatype.STRING, Datatype.INTEGER, Datatype.BOOLEAN):
             # An estimate will do: it only tells categories from free text.
-            figures[f"distinct:{name}"] = column.approx_nunique() if source.is_duckdb else column.nunique()
+            figures[f"distinct:{name}"] = (
+                column.approx_nunique() if source.estimates_distinct else column.nunique()
+            )
     row: dict[str, Any] = source.fetch(table.aggregate(**figures)).to_pylist()[0]
     return row
 

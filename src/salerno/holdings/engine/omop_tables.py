@@ -123,7 +123,7 @@ def check_types(source: Source, name: str) -> None:
     doubtful = [
         c for c in typed.columns if isinstance(raw[c].type(), dt.String) and typed[c].type() != raw[c].type()
     ]
-    if not doubtful or not source.is_duckdb:
+    if not doubtful or not source.can_try_cast:
         return
     lost = source.fetch(
         raw.aggregate(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from itertools import chain
 
 import ibis
@@ -35,17 +36,14 @@ def opted_out_keys(
     else:
         named = as_text
     persons = table.select(key=table[key], named=named).filter(table[key].notnull()).distinct()
-    batches = source.compute(lambda: _matching(source, persons, tokens, salt))
-    found = pa.array(list(chain.from_iterable(batches)), type=persons.schema().to_pyarrow().field("key").type)
+    keys = chain.from_iterable(_matching(source, persons, tokens, salt))
+    found = pa.array(list(keys), type=persons.schema().to_pyarrow().field("key").type)
     return ibis.memtable(pa.table({key: found})) if len(found) else None
 
 
-def _matching(source: Source, persons: ir.Table, tokens: frozenset[str], salt: bytes) -> list[list[object]]:
-    return [
-        [
-            key
-            for key, name in zip(batch["key"].to_pylist(), batch["named"].to_pylist(), strict=True)
-            if opt_out_token(salt, name) in tokens
-        ]
-        for batch in source.backend.to_pyarrow_batches(persons, chunk_size=100_000)
-    ]
+def _matching(
+    source: Source, persons: ir.Table, tokens: frozenset[str], salt: bytes
+) -> Iterator[list[object]]:
+    for batch in source.batches(persons, rows=100_000):
+        named = zip(batch["key"].to_pylist(), batch["named"].to_pylist(), strict=True)
+        yield [key for key, name in named if opt_out_token(salt, name) in tokens]

@@ -6,9 +6,24 @@ from collections.abc import Callable
 from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
 import ibis
+import pyarrow as pa
 
-from salerno.holdings.engine.source import EngineLimits, Source
+from salerno.holdings.engine.source import EngineLimits, Source, as_schema
 from salerno.kernel.errors import Invalid, SalernoError, Unavailable, near
+
+
+class PostgresSource(Source):
+    """A schema on a PostgreSQL server."""
+
+    estimates_distinct = False
+    can_try_cast = False
+
+    def _fetch(self, expression: ibis.Table) -> pa.Table:
+        """PostgreSQL answers means and sums as decimals; Ibis' own way to Arrow stumbles over them."""
+        self.backend._run_pre_execute_hooks(expression)
+        with self.backend.con.cursor() as cursor:
+            rows = cursor.execute(self.backend.compile(expression)).fetchall()
+        return as_schema(rows, expression.schema().to_pyarrow())
 
 
 def open_postgres(url: str, limits: EngineLimits, *, lower: bool) -> Source:
@@ -71,7 +86,7 @@ def open_postgres(url: str, limits: EngineLimits, *, lower: bool) -> Source:
     def opener(name: str) -> Callable[[], ibis.Table]:
         return lambda: backend.table(name, database=schema)
 
-    return Source(backend, {(name.lower() if lower else name): opener(name) for (name,) in rows})
+    return PostgresSource(backend, {(name.lower() if lower else name): opener(name) for (name,) in rows})
 
 
 def _postgres_error(error: Exception, where: str, database: str) -> SalernoError:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -35,11 +35,20 @@ class EngineLimits:
 class Source:
     """An opened source: its tables by name, and room for temporary ones. For one thread at a time.
 
+    Each engine has a subclass, which says how a table is kept or shown for the time of the opening and how
+    rows come back.
+
     Args:
         backend: Ibis backend with a connection of its own.
         names: What to call to get each table.
         on_close: What to do at the end.
     """
+
+    estimates_distinct = True
+    """Whether the engine can estimate how many different values a column has, which is much cheaper."""
+
+    can_try_cast = True
+    """Whether the engine has a cast that gives null where a value cannot be read."""
 
     def __init__(
         self,
@@ -54,7 +63,7 @@ class Source:
 
     @property
     def is_duckdb(self) -> bool:
-        """Whether the engine is DuckDB; otherwise it is PostgreSQL."""
+        """Whether the engine is the embedded one."""
         return str(self.backend.name) == "duckdb"
 
     @property
@@ -71,7 +80,7 @@ class Source:
         if name not in self._names:
             raise Invalid("missing-table", f"There is no table {name!r}", remedy=near(name, self._names))
         if name not in self._tables:
-            self._tables[name] = self._names[name]()
+            self._tables[name] = self.compute(self._names[name])
         return self._tables[name]
 
     def tables(self) -> dict[str, ibis.Table]:
@@ -91,33 +100,21 @@ class Source:
         return self._temporary(name)
 
     def _temporary(self, name: str) -> ibis.Table:
-        table: ibis.Table = (
-            self.backend.table(name, database=("temp", "main"))
-            if self.is_duckdb
-            else self.backend.table(name)
-        )
+        table: ibis.Table = self.backend.table(name)
         return table
 
     def fetch(self, expression: ibis.Table) -> pa.Table:
         """The expression's rows as Arrow table of the expression's schema."""
-        if self.is_duckdb:
-            return self.compute(lambda: self.backend.to_pyarrow(expression))
-        return self.compute(lambda: self._fetch_postgres(expression))
+        return self.compute(lambda: self._fetch(expression))
 
-    def _fetch_postgres(self, expression: ibis.Table) -> pa.Table:
-        """PostgreSQL answers means and sums as decimals; Ibis' own way to Arrow stumbles over them."""
-        self.backend._run_pre_execute_hooks(expression)
-        with self.backend.con.cursor() as cursor:
-            rows = cursor.execute(self.backend.compile(expression)).fetchall()
-        schema: pa.Schema = expression.schema().to_pyarrow()
-        columns = list(zip(*rows, strict=True)) if rows else [()] * len(schema)
-        arrays = []
-        for field, column in zip(schema, columns, strict=True):
-            number = float if pa.types.is_floating(field.type) else int
-            if pa.types.is_floating(field.type) or pa.types.is_integer(field.type):
-                column = tuple(None if value is None else number(value) for value in column)
-            arrays.append(pa.array(column, type=field.type))
-        return pa.Table.from_arrays(arrays, schema=schema)
+    def _fetch(self, expression: ibis.Table) -> pa.Table:
+        return self.backend.to_pyarrow(expression)
+
+    def batches(self, expression: ibis.Table, *, rows: int) -> Iterator[pa.RecordBatch]:
+        """The expression's rows, so many at a time."""
+        reader = self.compute(lambda: self.backend.to_pyarrow_batches(expression, chunk_size=rows))
+        while (batch := self.compute(lambda: next(reader, None))) is not None:
+            yield batch
 
     def compute(self, act: Callable[[], Any]) -> Any:
         """Do something on the engine; its errors become ours, without any value of the data.
@@ -146,28 +143,81 @@ class Source:
         self.close()
 
 
+def as_schema(rows: Sequence[Sequence[Any]], schema: pa.Schema) -> pa.Table:
+    """Rows as a database's client gives them, in the types of a schema: sums may come as decimals."""
+    columns: list[Sequence[Any]] = list(zip(*rows, strict=True)) if rows else [()] * len(schema)
+    arrays = []
+    for field, column in zip(schema, columns, strict=True):
+        if pa.types.is_floating(field.type) or pa.types.is_integer(field.type):
+            number = float if pa.types.is_floating(field.type) else int
+            column = [None if value is None else number(value) for value in column]
+        arrays.append(pa.array(column, type=field.type))
+    return pa.Table.from_arrays(arrays, schema=schema)
+
+
+# Kinds of errors by the names that DuckDB, PostgreSQL, Spark and Trino give them.
+_FULL = {
+    "OutOfMemoryException",
+    "DiskFull",
+    "OutOfMemory",
+    "EXCEEDED_LOCAL_MEMORY_LIMIT",
+    "EXCEEDED_GLOBAL_MEMORY_LIMIT",
+    "CLUSTER_OUT_OF_MEMORY",
+}
+_WRONG_TYPES = {
+    "ConversionException",
+    "DataError",
+    "OutOfRangeException",
+    "CAST_INVALID_INPUT",
+    "CAST_OVERFLOW",
+    "ARITHMETIC_OVERFLOW",
+    "INVALID_CAST_ARGUMENT",
+    "NUMERIC_VALUE_OUT_OF_RANGE",
+}
+_GONE = {
+    "IOException",
+    "OperationalError",
+    "InterfaceError",
+    "ConnectionException",
+    "RpcError",
+    "RetriesExceeded",
+    "Py4JNetworkError",
+    "TrinoConnectionError",
+    "RequestException",
+}
+
+
+def _conditions(error: Exception) -> set[str]:
+    """What Spark and Trino call an error: a word of a fixed list, which no data are part of."""
+    found = {str(getattr(error, "error_name", ""))}
+    for name in ("getCondition", "getErrorClass"):
+        with suppress(Exception):
+            found |= set(str(getattr(error, name)()).split("."))
+    return found
+
+
 def engine_error(error: Exception) -> SalernoError:
     """An engine's error without its text, which may quote data."""
-    names = {kind.__name__ for kind in type(error).__mro__}
-    if "OutOfMemoryException" in names or "DiskFull" in names or "OutOfMemory" in names:
+    names = {kind.__name__ for kind in type(error).__mro__} | _conditions(error)
+    if names & _FULL:
         return Unavailable(
             "engine-full",
             "The analysis engine has no memory or disk space left",
             remedy="Give it more memory, or free space in the node's cache folder.",
         )
-    if names & {"ConversionException", "DataError", "OutOfRangeException"}:
+    if names & _WRONG_TYPES:
         return Invalid(
             "wrong-type",
             "A value of the data cannot be read as the type of its column",
             remedy="Connect the data again: the check names table and column.",
         )
-    if "InsufficientPrivilege" in names:
+    if names & {"InsufficientPrivilege", "PERMISSION_DENIED", "INSUFFICIENT_PERMISSIONS"}:
         return Unavailable(
             "database-rights",
             "The database account may not read a table or make temporary ones",
             remedy="Grant it SELECT on the tables and TEMPORARY on the database.",
         )
-    if names & {"IOException", "OperationalError", "InterfaceError", "ConnectionException"}:
+    if names & _GONE:
         return Unavailable("data-unreachable", "The data cannot be read at the moment", remedy="Try again.")
     return Unavailable(
         "engine-failed",

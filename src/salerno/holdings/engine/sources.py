@@ -23,12 +23,21 @@ from salerno.holdings.engine.csv_files import (
 )
 from salerno.holdings.engine.postgres import open_postgres
 from salerno.holdings.engine.source import EngineLimits, Source
+from salerno.holdings.engine.spark import is_spark, open_spark
 from salerno.kernel.errors import Invalid, SalernoError, Unavailable
 
 CSV_SUFFIXES = (".csv", ".csv.gz", ".tsv", ".tsv.gz")
 DUCKDB_SUFFIXES = (".duckdb", ".ddb", ".db")
 SMALL_CSV_BYTES = 1 << 20
 """CSV files up to this size are read into memory at each opening, larger ones copied once to Parquet."""
+
+
+class DuckdbSource(Source):
+    """Files or a DuckDB database, read by the embedded engine."""
+
+    def _temporary(self, name: str) -> ibis.Table:
+        table: ibis.Table = self.backend.table(name, database=("temp", "main"))
+        return table
 
 
 def open_source(
@@ -56,11 +65,14 @@ def open_source(
     limits = limits or EngineLimits()
     if re.match(r"postgres(ql)?(\+\w+)?://", source):
         return open_postgres(source, limits, lower=lower)
+    if is_spark(source):
+        return open_spark(source, limits, lower=lower)
     if "://" in source:
         raise Invalid(
             "source-kind",
             f"{source.split('://')[0]!r} is no kind of source",
-            remedy="Give a folder, a file (Parquet, CSV, DuckDB) or a postgresql:// address.",
+            remedy="Give a folder, a file (Parquet, CSV, DuckDB), or an address that starts with "
+            "postgresql://, sc://, spark:// or trino://.",
         )
     path = Path(source).expanduser()
     if not path.exists():
@@ -190,7 +202,7 @@ def _open_files(
 
         return open_table
 
-    return Source(
+    return DuckdbSource(
         backend, {name: opener(name) for name in files}, lambda: shutil.rmtree(spill, ignore_errors=True)
     )
 
@@ -250,7 +262,7 @@ def _open_duckdb(path: Path, limits: EngineLimits, *, lower: bool) -> Source:
     names: dict[str, Callable[[], ibis.Table]] = {}
     for schema, name in rows:
         names.setdefault(name.lower() if lower else name, opener(schema, name))
-    opened = Source(backend, names, lambda: shutil.rmtree(spill, ignore_errors=True))
+    opened = DuckdbSource(backend, names, lambda: shutil.rmtree(spill, ignore_errors=True))
     if not names:
         opened.close()
         raise Invalid("no-tables", f"{path.name!r} holds no table", remedy="Look at the path.")
