@@ -177,6 +177,9 @@ class Assessment:
 class DisclosurePolicy:
     """How small what leaves a holder may be; a holder's own policy, tightened by the permit's.
 
+    A number of 0, other than a share, switches its rule off. With a `min_cell` of 1 everything may be told,
+    so nothing is checked but the shape of a model.
+
     Args:
         min_cell: Smallest number of persons behind a published figure.
         min_holders: Fewest holders in a pooled answer.
@@ -185,6 +188,17 @@ class DisclosurePolicy:
         max_rounds: Most rounds of one question.
         shared_risk_sets: Whether the coordinator may see pooled risk-set sums per event time.
         masks: Whether sums must be masked.
+        dominance_persons, dominance_share: A sum may not be told when this many persons make up more than
+            this share of it.
+        p_percent: A sum may not be told when the second largest contributor could work out the largest to
+            within this percentage.
+        rounding: Counts of tables are told as multiples of this.
+        differencing: Whether a question is refused when its persons differ from those of an earlier one by
+            fewer than `min_cell`.
+        max_questions_per_variable: Most different questions of one user that name the same column.
+        epsilon: Budget of differential privacy of a permit at each holder; with one, only methods that add
+            noise are answered.
+        epsilon_per_question: What one question spends of it.
     """
 
     min_cell: int = 10
@@ -194,6 +208,14 @@ class DisclosurePolicy:
     max_rounds: int = 25
     shared_risk_sets: bool = True
     masks: bool = True
+    dominance_persons: int = 2
+    dominance_share: float = 0.9
+    p_percent: float = 10.0
+    rounding: int = 0
+    differencing: bool = True
+    max_questions_per_variable: int = 200
+    epsilon: float = 0.0
+    epsilon_per_question: float = 0.1
 
     def stricter(self, other: DisclosurePolicy) -> DisclosurePolicy:
         """The policy that satisfies both."""
@@ -205,7 +227,22 @@ class DisclosurePolicy:
             max_rounds=min(self.max_rounds, other.max_rounds),
             shared_risk_sets=self.shared_risk_sets and other.shared_risk_sets,
             masks=self.masks or other.masks,
+            dominance_persons=max(self.dominance_persons, other.dominance_persons),
+            dominance_share=min(self.dominance_share, other.dominance_share),
+            p_percent=max(self.p_percent, other.p_percent),
+            rounding=max(self.rounding, other.rounding),
+            differencing=self.differencing or other.differencing,
+            max_questions_per_variable=int(
+                _least_but_zero(self.max_questions_per_variable, other.max_questions_per_variable)
+            ),
+            epsilon=_least_but_zero(self.epsilon, other.epsilon),
+            epsilon_per_question=_least_but_zero(self.epsilon_per_question, other.epsilon_per_question),
         )
+
+
+def _least_but_zero(one: float, other: float) -> float:
+    """The smaller limit, where 0 means that there is none."""
+    return min(one, other) if one and other else max(one, other)
 
 
 class PermitState(StrEnum):

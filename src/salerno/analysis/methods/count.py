@@ -12,10 +12,11 @@ from math import prod
 import ibis.expr.types as ir
 import numpy as np
 import pyarrow as pa
+from numpy.typing import NDArray
 
-from salerno.analysis.disclosure.cells import hidden_cells
+from salerno.analysis.disclosure.cells import hidden_cells, rounded, told
 from salerno.analysis.disclosure.persons import check_persons
-from salerno.analysis.model import Aggregate, Parameter, Question, Result, Scope, Sums
+from salerno.analysis.model import Aggregate, Parameter, Question, Released, Result, Scope, Sums
 from salerno.analysis.questions import Factor, check_keys, factor, names
 from salerno.analysis.sums.columns import cells_of, every, integers, is_listed, keys_of, scatter
 
@@ -40,9 +41,14 @@ class State:
     factors: tuple[Factor, ...]
 
     @property
+    def shape(self) -> tuple[int, ...]:
+        """Number of levels of each factor."""
+        return tuple(len(f.levels) for f in self.factors)
+
+    @property
     def n_cells(self) -> int:
         """Number of groups."""
-        return prod(len(f.levels) for f in self.factors)
+        return prod(self.shape)
 
 
 def start(question: Question, scope: Scope) -> State:
@@ -70,15 +76,16 @@ def local(view: ir.Table, state: State) -> Aggregate:
             "hidden": np.zeros(state.n_cells, dtype=np.int64),
         }
 
-    return Aggregate(expression, finish)
+    groups = tuple(view[f.column] for f in state.factors)
+    return Aggregate(expression, finish, (Released(complete, groups),))
 
 
 def guard(sums: Sums, state: State, scope: Scope) -> Sums:
     """Withhold a group that is too small; with few holders each small cell as well."""
     check_persons(int(sums["n"]), scope.policy, who="This holder's part")
-    if not scope.few:
+    if not scope.few or not state.factors:
         return sums
-    hidden = hidden_cells(sums["cells"], scope.policy.min_cell)
+    hidden = _hidden(sums["cells"], state)
     return {**sums, "cells": np.where(hidden, 0, sums["cells"]), "hidden": hidden.astype(np.int64)}
 
 
@@ -86,17 +93,24 @@ def step(sums: Sums, state: State) -> Result:
     """Blank out small cells of the total."""
     rows, n = int(sums["rows"]), int(sums["n"])
     cells = sums["cells"]
+    rounding = state.scope.policy.rounding
     check_persons(n, state.scope.policy)
     if not state.factors:
-        return Result({"n": n}, n)
-    hidden = hidden_cells(cells, state.scope.policy.min_cell, sums["hidden"] > 0)
-    levels = np.indices([len(f.levels) for f in state.factors]).reshape(len(state.factors), -1).T
+        return Result({"n": int(rounded(n, rounding))}, n)
+    hidden = _hidden(cells, state, sums["hidden"] > 0)
+    levels = np.indices(state.shape).reshape(len(state.factors), -1).T
     groups = [
-        {
-            "levels": [f.levels[i] for f, i in zip(state.factors, place, strict=True)],
-            "n": None if hidden[cell] else int(cells[cell]),
-        }
-        for cell, place in enumerate(levels.tolist())
+        {"levels": [f.levels[i] for f, i in zip(state.factors, place, strict=True)], "n": count}
+        for count, place in zip(told(cells, hidden, rounding), levels.tolist(), strict=True)
     ]
-    result = {"n": n, "by": [f.column for f in state.factors], "groups": groups}
+    result = {"n": int(rounded(n, rounding)), "by": [f.column for f in state.factors], "groups": groups}
     return Result(result, n, rows - n, suppressed=int(hidden.sum()))
+
+
+def _hidden(
+    cells: NDArray[np.int64], state: State, given: NDArray[np.bool_] | None = None
+) -> NDArray[np.bool_]:
+    """Groups that may not be told, even to one who knows the margins from other questions."""
+    table = cells.reshape(state.shape)
+    known = None if given is None else given.reshape(state.shape)
+    return hidden_cells(table, state.scope.policy.min_cell, known).ravel()

@@ -17,9 +17,9 @@ import pyarrow as pa
 from numpy.typing import NDArray
 from scipy.special import chdtrc
 
-from salerno.analysis.disclosure.cells import hidden_cells
+from salerno.analysis.disclosure.cells import extended, hidden_table, inner, rounded, told
 from salerno.analysis.disclosure.persons import check_persons, check_some
-from salerno.analysis.model import Aggregate, Parameter, Question, Result, Scope, Sums
+from salerno.analysis.model import Aggregate, Parameter, Question, Released, Result, Scope, Sums
 from salerno.analysis.questions import Factor, check_keys, factor, required
 from salerno.analysis.sums.columns import cells_of, every, integers, is_listed, keys_of, scatter
 from salerno.kernel.errors import Invalid
@@ -70,55 +70,48 @@ def local(view: ir.Table, state: State) -> Aggregate:
         return {
             "total": np.array(counts.sum(), dtype=np.int64),
             "n": np.array(cells.sum(), dtype=np.int64),
-            "cells": cells,
-            "hidden": np.zeros(state.shape, dtype=np.int64),
+            "table": extended(cells),
+            "hidden": np.zeros([size + 1 for size in state.shape], dtype=np.int64),
         }
 
-    return Aggregate(expression, finish)
+    groups = tuple(view[f.column] for f in factors)
+    return Aggregate(expression, finish, (Released(complete, groups),))
 
 
 def guard(sums: Sums, state: State, scope: Scope) -> Sums:
-    """Withhold a table of too few persons; with few holders each small cell as well."""
+    """Withhold a table of too few persons; with few holders each small cell and margin as well."""
     check_persons(int(sums["n"]), scope.policy, who="This holder's part")
     if not scope.few:
         return sums
-    hidden = hidden_cells(sums["cells"], scope.policy.min_cell)
-    return {**sums, "cells": np.where(hidden, 0, sums["cells"]), "hidden": hidden.astype(np.int64)}
+    hidden = hidden_table(sums["table"], scope.policy.min_cell)
+    return {**sums, "table": np.where(hidden, 0, sums["table"]), "hidden": hidden.astype(np.int64)}
 
 
 def step(sums: Sums, state: State) -> Result:
     """Blank out what may not be told, and test the rest."""
     policy = state.scope.policy
-    n, cells = int(sums["n"]), sums["cells"]
+    n, table = int(sums["n"]), sums["table"]
     check_some(n, policy)
-    withheld = sums["hidden"] > 0
-    hidden = hidden_cells(cells, policy.min_cell, withheld)
+    hidden = hidden_table(table, policy.min_cell, sums["hidden"] > 0)
+    shown = told(table, hidden, policy.rounding)
+    is_exact = not hidden.any() and not policy.rounding
     result: dict[str, Any] = {
         "row_variable": state.rows.column,
         "column_variable": state.columns.column,
         "rows": list(state.rows.levels),
         "columns": list(state.columns.levels),
-        "counts": [_told(row, blank) for row, blank in zip(cells, hidden, strict=True)],
-        "row_totals": _totals(cells, withheld, 1, policy.min_cell),
-        "column_totals": _totals(cells, withheld, 0, policy.min_cell),
-        "n": n,
-        **({} if hidden.any() else _tests(cells)),
+        "counts": [row[:-1] for row in shown[:-1]],
+        "row_totals": [row[-1] for row in shown[:-1]],
+        "column_totals": shown[-1][:-1],
+        "n": int(rounded(n, policy.rounding)),
+        **(_tests(inner(table)) if is_exact else {}),
     }
-    notes = ["There is no test, since it would tell the counts left out."] if hidden.any() else []
-    return Result(result, n, int(sums["total"]) - n, tuple(notes), int(hidden.sum()))
-
-
-def _told(counts: Counts, hidden: NDArray[np.bool_]) -> list[int | None]:
-    return [
-        None if blank else int(count) for count, blank in zip(counts.tolist(), hidden.tolist(), strict=True)
-    ]
-
-
-def _totals(cells: Counts, withheld: NDArray[np.bool_], axis: int, min_cell: int) -> list[int | None]:
-    """Margins; a small one goes with another, and one with a withheld part is not known."""
-    totals = cells.sum(axis=axis)
-    unknown: NDArray[np.bool_] = np.any(withheld, axis=axis)
-    return _told(totals, hidden_cells(totals, min_cell, unknown))
+    notes = []
+    if hidden.any():
+        notes.append("There is no test, since it would tell the counts left out.")
+    elif policy.rounding:
+        notes.append("There is no test, since it would tell the counts before rounding.")
+    return Result(result, n, int(sums["total"]) - n, tuple(notes), int(inner(hidden).sum()))
 
 
 def _tests(cells: Counts) -> dict[str, Any]:
