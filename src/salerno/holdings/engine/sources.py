@@ -1,4 +1,4 @@
-"""Where data lie: a folder or file (Parquet, CSV, DuckDB) or a PostgreSQL schema, as Ibis tables."""
+"""Where data lie: a folder or file (Parquet, CSV, DuckDB), a database or a cluster, as Ibis tables."""
 
 from __future__ import annotations
 
@@ -24,6 +24,7 @@ from salerno.holdings.engine.csv_files import (
 from salerno.holdings.engine.postgres import open_postgres
 from salerno.holdings.engine.source import EngineLimits, Source
 from salerno.holdings.engine.spark import is_spark, open_spark
+from salerno.holdings.engine.trino import open_trino
 from salerno.kernel.errors import Invalid, SalernoError, Unavailable
 
 CSV_SUFFIXES = (".csv", ".csv.gz", ".tsv", ".tsv.gz")
@@ -51,8 +52,8 @@ def open_source(
     """Open a source.
 
     Args:
-        source: Folder with Parquet or CSV files, one such file, a DuckDB file, or a PostgreSQL URL; a
-            parameter ``schema`` of the URL names the schema, ``public`` by default.
+        source: Folder with Parquet or CSV files, one such file, a DuckDB file, or the address of a database
+            or cluster: see `open_postgres`, `open_spark` and `open_trino`.
         limits: What the engine may use.
         types: DuckDB types by lower-case column name that CSV files of a table must have.
         verbatim: Tables whose tab-separated files know no quotes (OHDSI vocabularies).
@@ -67,6 +68,8 @@ def open_source(
         return open_postgres(source, limits, lower=lower)
     if is_spark(source):
         return open_spark(source, limits, lower=lower)
+    if source.startswith("trino://"):
+        return open_trino(source, limits, lower=lower)
     if "://" in source:
         raise Invalid(
             "source-kind",
