@@ -7,12 +7,15 @@ import re
 import shutil
 import tempfile
 from collections.abc import Callable, Mapping
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import duckdb
 import ibis
+import pyarrow as pa
 
+from salerno.holdings.engine import vectors
 from salerno.holdings.engine.csv_files import (
     cache_path,
     convert,
@@ -35,6 +38,16 @@ SMALL_CSV_BYTES = 1 << 20
 
 class DuckdbSource(Source):
     """Files or a DuckDB database, read by the embedded engine."""
+
+    def sums(self, expression: ibis.Table) -> pa.Table:
+        """As `fetch`, for an aggregate: in the way that costs the engine least."""
+        plan = vectors.plan(expression) if self._threads <= vectors.FEW_THREADS else None
+        found = None if plan is None else vectors.compute(plan, self.batches(plan.rows, rows=vectors.BATCH))
+        return self.fetch(expression) if found is None else found
+
+    @cached_property
+    def _threads(self) -> int:
+        return int(self.backend.con.execute("SELECT current_setting('threads')").fetchone()[0])
 
     def _temporary(self, name: str) -> ibis.Table:
         table: ibis.Table = self.backend.table(name, database=("temp", "main"))
