@@ -19,8 +19,10 @@ if TYPE_CHECKING:
     from salerno.client.applications import Application as Application
     from salerno.client.applications import Permit as Permit
     from salerno.client.datasets import Dataset as Dataset
+    from salerno.client.plan import StudyPlan as StudyPlan
     from salerno.client.report import Section as Section
     from salerno.client.report import write_report as write_report
+    from salerno.client.runs import StudyRun as StudyRun
     from salerno.client.session import Session as Session
     from salerno.client.session import connect as connect
     from salerno.client.studies import PendingQuestion as PendingQuestion
@@ -49,6 +51,8 @@ _HOMES = {
     "Section": "client.report",
     "Session": "client.session",
     "Study": "client.studies",
+    "StudyPlan": "client.plan",
+    "StudyRun": "client.runs",
     "Unavailable": "kernel.errors",
     "connect": "client.session",
     "write_report": "client.report",
@@ -62,6 +66,8 @@ __all__ = [  # noqa: RUF022 - in the order of a researcher's day
     "Application",
     "Permit",
     "Study",
+    "StudyPlan",
+    "StudyRun",
     "PendingQuestion",
     "Answer",
     "Plot",

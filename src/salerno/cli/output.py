@@ -80,7 +80,7 @@ def print_facts(facts: Iterable[tuple[str, Any]]) -> None:
 def print_answer(answer: dict[str, Any]) -> None:
     """Print an answer's tables with what disclosure control did to them."""
     from salerno.client.answer import heading_of
-    from salerno.web.tables import answer_tables
+    from salerno.web.tables import answer_tables, disclosure_notes
 
     holders = ", ".join(str(holder) for holder in answer["holders"])
     missing = f", {answer['n_missing']} left out for missing values" if answer.get("n_missing") else ""
@@ -90,7 +90,7 @@ def print_answer(answer: dict[str, Any]) -> None:
         print_table(table.columns, table.rows, title=table.title, numeric=table.numeric)
         if table.note:
             print(table.note)
-    for sentence in answer.get("disclosure", {}).get("notes", ()):
+    for sentence in disclosure_notes(answer):
         print(f"Note: {sentence}")
 
 

@@ -8,10 +8,11 @@ from typing import Annotated, Any
 
 import typer
 
-from salerno.cli import output
+from salerno.cli import output, plans
 from salerno.cli.options import At, Json, commands, read_object, session_at
 
 app = commands("Open studies, ask questions, read answers.")
+app.command("run")(plans.run)
 
 Report = Annotated[Path | None, typer.Option("--report", metavar="FILE", help="Write an HTML report.")]
 Svg = Annotated[Path | None, typer.Option("--svg", metavar="FILE", help="Write the plot as SVG.")]
@@ -36,6 +37,16 @@ def open_(
         str | None, typer.Option("--frame", metavar="FILE", help="What is read of each data set, as JSON.")
     ] = None,
     purpose: Annotated[str, typer.Option(help="Purpose code; must be the permits'.")] = "research",
+    min_holders: Annotated[
+        int | None, typer.Option(help="Fewest holders to go on with; by default all must answer.")
+    ] = None,
+    leave_out: Annotated[
+        bool, typer.Option("--leave-out", help="Go on without a holder that refuses to open its data.")
+    ] = False,
+    dataset: Annotated[
+        list[str] | None,
+        typer.Option("--dataset", metavar="IRI", help="Data set to read, where permits cover several."),
+    ] = None,
     at: At = "",
     as_json: Json = False,
 ) -> None:
@@ -43,7 +54,15 @@ def open_(
     session = session_at(at)
     permits: Any = session.application(application) if application else (permit or [])
     framed = read_object(frame, "The frame") if frame is not None else None
-    study = session.study(title, permits, frame=framed, purpose=purpose)
+    study = session.study(
+        title,
+        permits,
+        frame=framed,
+        purpose=purpose,
+        min_holders=min_holders,
+        on_refusal="leave-out" if leave_out else "fail",
+        datasets=dataset or (),
+    )
     if as_json:
         output.print_json(study.study)
     else:

@@ -77,6 +77,11 @@ class Answer:
         return list(self.answer["holders"])
 
     @property
+    def synthetic(self) -> bool:
+        """Whether this is a rehearsal on synthetic rows, not an answer about anybody."""
+        return bool(self.answer.get("synthetic"))
+
+    @property
     def notes(self) -> list[str]:
         """What disclosure control changed, as sentences."""
         return [str(note) for note in self.answer.get("disclosure", {}).get("notes", ())]
@@ -88,6 +93,11 @@ class Answer:
     def table(self) -> pd.DataFrame:
         """The main table, e.g. the coefficients of a regression."""
         return _frame(answer_grids(self.answer)[0])
+
+    def to_frame(self) -> pd.DataFrame:
+        """The main table; that of a rehearsal says in each row that it is synthetic."""
+        frame = self.table()
+        return frame.assign(synthetic=True) if self.synthetic else frame
 
     def plot(self) -> Plot:
         """The answer's chart.
@@ -109,15 +119,19 @@ class Answer:
 
     def to_csv(self, path: str | Path) -> Path:
         """Write the main table as CSV; texts that a spreadsheet would run as a formula are quoted."""
-        frame = self.table()
+        Path(path).write_text(self.csv_text(), encoding="utf-8", newline="")
+        return Path(path)
+
+    def csv_text(self) -> str:
+        """The main table as CSV, as `to_csv` writes it."""
+        frame = self.to_frame()
         texts = frame.select_dtypes(include=["object", "string"]).columns
         frame[texts] = frame[texts].map(_without_formula)
-        frame.to_csv(path, index=False)
-        return Path(path)
+        return str(frame.to_csv(index=False))
 
     def to_parquet(self, path: str | Path) -> Path:
         """Write the main table as Parquet."""
-        self.table().to_parquet(path, index=False)
+        self.to_frame().to_parquet(path, index=False)
         return Path(path)
 
     def summarised_result(self) -> pd.DataFrame:
@@ -161,9 +175,12 @@ METHOD_TITLES = {
 
 def heading_of(answer: Mapping[str, Any]) -> str:
     """The question in one line, e.g. ``Cox regression: Surv(time, status) ~ age``."""
-    question = answer.get("question") or {}
-    method = str(answer["method"])
-    title = METHOD_TITLES.get(method, method.replace("_", " "))
+    words = _question_words(str(answer["method"]), answer.get("question") or {})
+    return f"Synthetic: {words}" if answer.get("synthetic") else words
+
+
+def _question_words(method: str, question: Mapping[str, Any]) -> str:
+    title = METHOD_TITLES.get(method, method.replace("_", " ").capitalize())
     if question.get("family"):
         title = f"{str(question['family']).capitalize()} {title.lower()}"
     if question.get("formula"):

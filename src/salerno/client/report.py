@@ -50,6 +50,7 @@ class Section:
         text: Paragraphs, parted by empty lines; plain text.
         answers: Answers to show with plot, tables and what disclosure control did.
         tables: Further tables, as `salerno.web.tables` makes them.
+        after: Tables below the answers.
         listing: Text to show as it is, e.g. a receipt.
     """
 
@@ -57,6 +58,7 @@ class Section:
     text: str = ""
     answers: Sequence[Answer | Mapping[str, Any]] = field(default=())
     tables: Sequence[Table] = field(default=())
+    after: Sequence[Table] = field(default=())
     listing: str = ""
 
 
@@ -90,7 +92,7 @@ def write_report(path: str | Path, title: str, sections: Sequence[Section]) -> P
 def render_report(title: str, sections: Sequence[Section]) -> str:
     """The report as an HTML text."""
     made = datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC")
-    body = "\n".join(_section(section) for section in sections)
+    body = "\n".join(html_of_section(section) for section in sections)
     return (
         '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
@@ -102,16 +104,16 @@ def render_report(title: str, sections: Sequence[Section]) -> str:
 
 def html_of_answer(answer: Mapping[str, Any]) -> str:
     """An answer as HTML: facts, plot, tables, notes."""
-    from salerno.web.tables import answer_tables
+    from salerno.web.tables import answer_tables, disclosure_notes
 
     parts = [f'<p class="facts">{escape(_facts(answer))}</p>']
     svg = svg_of(answer)
     if svg is not None:
         parts.append(f"<figure>{embeddable(svg)}</figure>")
     parts += [html_of_table(table) for table in answer_tables(answer)]
-    notes = answer.get("disclosure", {}).get("notes", ())
+    notes = disclosure_notes(answer)
     if notes:
-        items = "".join(f"<li>{escape(str(note))}</li>" for note in notes)
+        items = "".join(f"<li>{escape(note)}</li>" for note in notes)
         parts.append(f'<p>Disclosure control:</p><ul class="notes">{items}</ul>')
     return "\n".join(parts)
 
@@ -147,7 +149,8 @@ def embeddable(svg: str) -> str:
     return _IDENTIFIER.sub(lambda found: f"{found[1]}{prefix}{found[2]}", text)
 
 
-def _section(section: Section) -> str:
+def html_of_section(section: Section) -> str:
+    """A part of a report as HTML."""
     parts = [f"<section><h2>{escape(section.title)}</h2>"]
     parts += [f"<p>{escape(text.strip())}</p>" for text in section.text.split("\n\n") if text.strip()]
     parts += [html_of_table(table) for table in section.tables]
@@ -156,6 +159,7 @@ def _section(section: Section) -> str:
         heading = heading_of(plain)
         parts.append(f"<h3>{escape(heading)}</h3>" if heading != section.title else "")
         parts.append(html_of_answer(plain))
+    parts += [html_of_table(table) for table in section.after]
     if section.listing:
         parts.append(f"<pre>{escape(section.listing)}</pre>")
     return "\n".join([*parts, "</section>"])

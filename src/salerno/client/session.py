@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from getpass import getpass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from salerno.client.applications import Application, Case, Permit, application_of
 from salerno.client.datasets import Dataset
 from salerno.client.link import Link, check_url
+from salerno.client.plan import StudyPlan, plan_of
+from salerno.client.runs import StudyRun, run_at
 from salerno.client.studies import PendingQuestion, Study, permit_ids_of, question_of, study_of
 from salerno.client.tokens import last_url, saved_token
 from salerno.kernel.errors import Invalid
@@ -204,6 +207,54 @@ class Session:
             "key": key,
         }
         return study_of(self._link, self._link.post("/api/studies", body))
+
+    def run(
+        self,
+        plan: StudyPlan | Mapping[str, Any] | str | Path,
+        *,
+        study: str = "",
+        again: bool = False,
+        at_once: int = 3,
+        timeout: float = 3600,
+        watch: Callable[[StudyRun], None] | None = None,
+    ) -> StudyRun:
+        """Carry a study out: ask all its questions, each as soon as those that it needs are answered.
+
+        Run again after a crash or an interruption, it goes on where it was: nothing is asked twice.
+
+        Args:
+            plan: A `StudyPlan`, a mapping with its members, or the path of a study file.
+            study: Identifier of an open study to ask in; by default the one that belongs to the plan.
+            again: Ask anew what has failed for good too, e.g. after a policy was changed.
+            at_once: Most questions under way at the same time.
+            timeout: Longest wait for one answer, seconds.
+            watch: Called with the run after each change, now and then from another thread.
+
+        Returns:
+            Answers and problems by name; a question without an answer does not raise here.
+
+        Raises:
+            Invalid: The plan is wrong.
+            Refused: A permit does not cover the study.
+        """
+        read = plan_of(plan)
+        opened = self.open_study(study) if study else self._study_of(read)
+        mine = [permit.issued for permit in self.permits() if permit.id in opened.permits]
+        run = StudyRun(plan=read, study=opened.study, permits=tuple(mine), user=self.me)
+        return run_at(opened, run, again=again, at_once=at_once, timeout=timeout, changed=watch)
+
+    def _study_of(self, plan: StudyPlan) -> Study:
+        permits = permit_ids_of(self.application(plan.application) if plan.application else plan.permits)
+        return self.study(
+            plan.title,
+            permits,
+            frame=plan.frame,
+            purpose=plan.purpose,
+            min_holders=plan.min_holders,
+            on_refusal=plan.on_refusal,
+            datasets=plan.datasets,
+            key=plan.key(permits),
+        )
 
     def open_study(self, id: str) -> Study:
         """A study that was opened before."""

@@ -146,6 +146,25 @@ def test_from_application_to_answer(at: Salerno, tmp_path: Path) -> None:
     assert at("marie", "study", "answer", later.out.strip(), "--json").json["n"] == 400
     assert later.out.strip() in at("marie", "study", "questions", study).out
 
+    plan = tmp_path / "ages.toml"
+    plan.write_text(
+        f'title = "Ages"\npermits = ["{id}"]\n[questions.all]\nmethod = "count"\n'
+        '[questions.sex]\nmethod = "count"\nby = "sex"\nneeds = ["all"]\n'
+    )
+    ran = at("marie", "study", "run", plan)
+    assert ran.code == 0, ran.err
+    assert "all: answered" in ran.err
+    assert "Number of persons by sex" in ran.out
+    results = tmp_path / "ages-results"
+    assert "Number of persons by sex" in (results / "report.html").read_text()
+    assert (results / "evidence.zip").exists()
+    again = at("marie", "study", "run", plan, "--json").json
+    assert again["answers"]["sex"] == json.loads((results / "answers" / "sex.json").read_text())
+    plan.write_text(plan.read_text().replace('by = "sex"', 'by = "sexx"'))
+    failed = at("marie", "study", "run", plan)
+    assert failed.code == 2
+    assert "Did you mean 'sex'" in failed.err
+
     typo = at("marie", "study", "ask", study, "-", stdin='{"method": "describe", "variable": "agee"}')
     assert (typo.code, "Did you mean 'age'" in typo.err) == (2, True)
     assert at("marie", "study", "ask", study, "-", stdin="{").code == 2

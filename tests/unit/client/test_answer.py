@@ -92,7 +92,7 @@ def test_facts_are_properties() -> None:
             answers.answer("glm", {}, question={"formula": "y ~ x", "family": "binomial"}),
             "Binomial regression: y ~ x",
         ),
-        (answers.answer("new_method", {}), "new method"),
+        (answers.answer("new_method", {}), "New method"),
     ],
 )
 def test_headings(plain: dict[str, Any], heading: str) -> None:

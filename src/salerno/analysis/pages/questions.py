@@ -22,7 +22,7 @@ from salerno.web.callers import caller_of, needs
 from salerno.web.charts import answer_chart, describe_chart, to_svg
 from salerno.web.components import count_words, instant_words
 from salerno.web.layout import Pages
-from salerno.web.tables import answer_tables, number_text, value_text
+from salerno.web.tables import answer_tables, disclosure_notes, number_text, provenance_facts
 
 Req = Request[Any, Any, Any]
 
@@ -59,7 +59,7 @@ def routes(pages: Pages, coordinator: Coordinator) -> list[ControllerRouterHandl
             chart=describe_chart(answer) if answer else "",
             tables=answer_tables(answer) if answer else [],
             notes=disclosure_notes(answer) if answer else [],
-            provenance=_provenance(answer) if answer else [],
+            provenance=provenance_facts(answer) if answer else [],
             question_json=to_json(asked.question).decode(),
         )
 
@@ -139,34 +139,3 @@ def _facts(asked: AskedQuestion) -> list[tuple[str, str]]:
         ("Rounds", str(answer.get("rounds", ""))),
         ("Time", f"{number_text(float(answer['seconds']), 3)} s" if "seconds" in answer else ""),
     ]
-
-
-def disclosure_notes(answer: Mapping[str, Any]) -> list[str]:
-    """What disclosure control did to an answer, in sentences."""
-    told = answer.get("disclosure") or {}
-    notes = [f"No figure stands for fewer than {told['min_cell']} persons."] if "min_cell" in told else []
-    hidden = told.get("suppressed")
-    if hidden:
-        notes.append(f"{hidden} {'figure is' if hidden == 1 else 'figures are'} hidden.")
-    if told.get("masks"):
-        notes.append("The holders' sums were masked: only the total over all holders was ever seen.")
-    notes += [str(told["few_holders"])] if told.get("few_holders") else []
-    notes += [str(note) for note in told.get("notes", ())]
-    for missing in told.get("missing", ()):
-        name = missing.get("name") or missing.get("holder", "A data holder")
-        notes.append(
-            f"{name} is not in the answer: {missing.get('reason') or missing.get('code', 'it was lost')}."
-        )
-    return notes
-
-
-def _provenance(answer: Mapping[str, Any]) -> list[tuple[str, str]]:
-    found = []
-    for name, value in (answer.get("provenance") or {}).items():
-        shown = (
-            ", ".join(f"{k}: {v}" for k, v in value.items())
-            if isinstance(value, Mapping)
-            else value_text(value)
-        )
-        found.append((name.replace("_", " ").capitalize(), shown))
-    return found

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from salerno.web.tables.makers import MAKERS, matrix_of, no_tables
+from salerno.web.tables.notes import SYNTHETIC, disclosure_notes, provenance_facts
 from salerno.web.tables.plain import plain_tables
 from salerno.web.tables.texts import (
     Table,
@@ -21,14 +22,17 @@ from salerno.web.tables.texts import (
 )
 
 __all__ = [
+    "SYNTHETIC",
     "Table",
     "answer_tables",
     "confidence_percent",
+    "disclosure_notes",
     "exp",
     "matrix_of",
     "min_cell_of",
     "number_text",
     "p_text",
+    "provenance_facts",
     "range_text",
     "ratio_words",
     "value_text",
