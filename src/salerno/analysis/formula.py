@@ -1,65 +1,41 @@
 """Model formulas as R writes them, read into terms; nothing in a formula is ever evaluated as code.
 
 The grammar is R's (``~ + - * / : ^ **``, parentheses, backticks), the functions are an allow-list:
-``log``, ``exp``, ``sqrt``, ``I`` for arithmetic on numeric columns, ``C`` (or ``factor``) for categories with
-an optional reference level, and in survival formulas ``Surv`` and ``strata``.
-A small parser of our own stands here since formulaic, whose terms the tests compare with, takes over two
-seconds of processor time to import.
+``log``, ``exp``, ``sqrt``, ``I`` for arithmetic on numeric columns; ``ns``, ``bs`` and ``poly(…, raw = TRUE)``
+for curves; ``C`` (or ``factor``) for categories with an optional reference level; and, where the method has a
+use for them, ``offset``, ``cluster``, ``strata``, ``Surv`` and lme4's ``(1 + age | group)``.
 """
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
+from salerno.analysis.grammar import BASES, FUNCTIONS, Node, parse, render
 from salerno.analysis.model import Scope
 from salerno.analysis.questions import Factor, factor, numeric, variable
+from salerno.analysis.terms import Basis, Numeric, read_basis
 from salerno.catalogue.model import Datatype
-from salerno.kernel.errors import Invalid, near
+from salerno.kernel.errors import Invalid
 
-FUNCTIONS = ("log", "exp", "sqrt")
-_CALLS = (*FUNCTIONS, "I", "C", "factor", "Surv", "strata", "Treatment")
-_TOKEN = re.compile(
-    r"\s*(?:(?P<number>\d+\.?\d*(?:[eE][-+]?\d+)?|\.\d+(?:[eE][-+]?\d+)?)"
-    r"|(?P<name>[^\W\d][\w.]*|\.[^\W\d][\w.]*)|`(?P<quoted>[^`]+)`|(?P<text>\"[^\"]*\"|'[^']*')"
-    r"|(?P<sign>\*\*|[-+*/:^(),=~]))"
-)
-
-
-@dataclass(frozen=True)
-class Node:
-    """One node of a parsed formula.
-
-    Args:
-        kind: ``name``, ``number``, ``text``, ``call``, ``named`` (a named argument) or an operator.
-        value: Name, number, text or function.
-        parts: Operands or arguments.
-    """
-
-    kind: str
-    value: Any = None
-    parts: tuple[Node, ...] = ()
-
-
-@dataclass(frozen=True)
-class Numeric:
-    """A numeric factor of a term: a column, or arithmetic on columns.
-
-    Args:
-        text: As R names it, e.g. ``I(age^2)``.
-        node: What to compute.
-        columns: Columns that it reads.
-    """
-
-    text: str
-    node: Node
-    columns: tuple[str, ...]
-
-
-TermFactor = Numeric | Factor
+TermFactor = Numeric | Basis | Factor
 Term = tuple[TermFactor, ...]
+
+
+@dataclass(frozen=True)
+class Random:
+    """Effects that differ between groups at random, ``(1 + age | group)``.
+
+    Args:
+        intercept: Whether the intercept does.
+        slopes: Numeric terms whose coefficients do.
+        group: Column whose values are the groups.
+    """
+
+    intercept: bool
+    slopes: tuple[Numeric, ...]
+    group: str
 
 
 @dataclass(frozen=True)
@@ -72,6 +48,9 @@ class Formula:
         intercept: Whether the model has one.
         terms: Terms by rising order, without the intercept.
         strata: Columns named in ``strata(…)``.
+        offsets: Terms with the coefficient 1.
+        cluster: Column whose values are clusters of rows, or empty.
+        random: Effects that differ between groups, or None.
     """
 
     text: str
@@ -81,12 +60,29 @@ class Formula:
     time: str = ""
     event: str = ""
     strata: tuple[str, ...] = ()
+    offsets: tuple[Numeric, ...] = ()
+    cluster: str = ""
+    random: Random | None = None
 
     @property
     def numerics(self) -> tuple[Numeric, ...]:
-        """Distinct numeric factors of the right side, in order of appearance."""
-        found = (f for term in self.terms for f in term if isinstance(f, Numeric))
+        """Distinct numeric columns of the right side's terms, in order of appearance."""
+        found = (part for term in self.terms for f in term for part in numerics_of(f))
         return tuple({f.text: f for f in found}.values())
+
+    @property
+    def bases(self) -> tuple[Basis, ...]:
+        """Distinct bases of the right side, in order of appearance."""
+        found = (f for term in self.terms for f in term if isinstance(f, Basis))
+        return tuple({f.text: f for f in found}.values())
+
+    def with_basis(self, basis: Basis) -> Formula:
+        """The formula with a basis in the place of the one of the same text."""
+        terms = (
+            tuple(basis if isinstance(f, Basis) and f.text == basis.text else f for f in term)
+            for term in self.terms
+        )
+        return replace(self, terms=tuple(terms))
 
     @property
     def factors(self) -> tuple[Factor, ...]:
@@ -95,13 +91,28 @@ class Formula:
         return tuple({f.column: f for f in found}.values())
 
 
-def parse_formula(text: Any, scope: Scope, references: Mapping[str, str] | None = None) -> Formula:
+def numerics_of(part: TermFactor) -> tuple[Numeric, ...]:
+    """The numeric columns of a factor of a term; none of a categorical one."""
+    if isinstance(part, Basis):
+        return part.parts
+    return (part,) if isinstance(part, Numeric) else ()
+
+
+def parse_formula(
+    text: Any,
+    scope: Scope,
+    references: Mapping[str, str] | None = None,
+    *,
+    special: Sequence[str] = (),
+) -> Formula:
     """Read a formula against the dictionary.
 
     Args:
         text: The formula, e.g. ``status ~ age + C(site)``.
         scope: What the nodes agree on; its dictionary has the columns.
         references: Reference level by column, for factors that the formula gives none.
+        special: What the method understands beside terms: ``strata``, ``offset``, ``cluster``, and ``|`` for
+            random effects.
 
     Raises:
         Invalid: It is no formula, or names a column or function that does not exist (the nearest is told).
@@ -109,11 +120,11 @@ def parse_formula(text: Any, scope: Scope, references: Mapping[str, str] | None 
     if not isinstance(text, str) or text.count("~") != 1:
         raise Invalid("wrong-formula", "'formula' must be a text with one '~', as in \"y ~ age + sex\"")
     left, right = text.split("~")
-    reader = _Reader(text, scope, dict(references or {}))
-    response, time, event = reader.response(_parse(left, text)) if left.strip() else (None, "", "")
+    reader = _Reader(text, scope, dict(references or {}), frozenset(special))
+    response, time, event = reader.response(parse(left, text)) if left.strip() else (None, "", "")
     if not right.strip():
         raise Invalid("wrong-formula", f"The formula {text!r} has no right side")
-    intercept, terms = reader.terms(_parse(right, text))
+    intercept, terms = reader.terms(parse(right, text))
     return Formula(
         text=text,
         response=response,
@@ -122,133 +133,10 @@ def parse_formula(text: Any, scope: Scope, references: Mapping[str, str] | None 
         intercept=intercept,
         terms=terms,
         strata=tuple(reader.strata),
+        offsets=tuple(reader.offsets),
+        cluster=reader.cluster,
+        random=reader.random,
     )
-
-
-def render(node: Node) -> str:
-    """A node as R deparses it, for names of terms."""
-    if node.kind in ("name", "number"):
-        return node.value if node.kind == "name" else f"{node.value:.15g}"
-    if node.kind == "text":
-        return f'"{node.value}"'
-    if node.kind == "call":
-        return f"{node.value}({', '.join(map(render, node.parts))})"
-    if node.kind == "paren":
-        return f"({render(node.parts[0])})"
-    if len(node.parts) == 1:
-        return f"{node.kind}{render(node.parts[0])}"
-    space = " " if node.kind in "+-*" else ""
-    return f"{render(node.parts[0])}{space}{node.kind}{space}{render(node.parts[1])}"
-
-
-@dataclass
-class _Parser:
-    """Precedence climbing over R's operators, loosest first: ``+ -``, ``* /``, ``:``, unary minus, ``^``."""
-
-    source: str
-    tokens: list[tuple[str, Any]]
-    place: int = 0
-
-    def peek(self) -> tuple[str, Any]:
-        return self.tokens[self.place] if self.place < len(self.tokens) else ("end", "")
-
-    def take(self, sign: str) -> bool:
-        if self.peek() == ("sign", sign):
-            self.place += 1
-            return True
-        return False
-
-    def expect(self, sign: str) -> None:
-        if not self.take(sign):
-            raise self.wrong(f"{sign!r} is missing")
-
-    def wrong(self, what: str) -> Invalid:
-        return Invalid("wrong-formula", f"The formula {self.source.strip()!r} cannot be read: {what}")
-
-    def left_to_right(self, signs: tuple[str, ...], level: Any) -> Node:
-        node: Node = level()
-        while self.peek()[0] == "sign" and self.peek()[1] in signs:
-            sign = self.tokens[self.place][1]
-            self.place += 1
-            node = Node(sign, parts=(node, level()))
-        return node
-
-    def sum(self) -> Node:
-        return self.left_to_right(("+", "-"), self.product)
-
-    def product(self) -> Node:
-        return self.left_to_right(("*", "/"), self.interaction)
-
-    def interaction(self) -> Node:
-        return self.left_to_right((":",), self.signed)
-
-    def signed(self) -> Node:
-        for sign in ("-", "+"):
-            if self.take(sign):
-                return Node(sign, parts=(self.signed(),))
-        return self.power()
-
-    def power(self) -> Node:
-        node = self.atom()
-        if self.take("^") or self.take("**"):
-            return Node("^", parts=(node, self.signed()))
-        return node
-
-    def atom(self) -> Node:
-        kind, value = self.peek()
-        self.place += 1
-        if kind in ("number", "text"):
-            return Node(kind, value)
-        if kind == "quoted":
-            return Node("name", value)
-        if kind == "name":
-            return self.call(value) if self.take("(") else Node("name", value)
-        if (kind, value) == ("sign", "("):
-            node = self.sum()
-            self.expect(")")
-            return Node("paren", parts=(node,))
-        raise self.wrong("it ends too early" if kind == "end" else f"{value!r} stands at a wrong place")
-
-    def call(self, name: str) -> Node:
-        if name not in _CALLS:
-            raise Invalid(
-                "unknown-function", f"Formulas have no function {name!r}", remedy=near(name, _CALLS)
-            )
-        arguments: list[Node] = []
-        while not self.take(")"):
-            if arguments:
-                self.expect(",")
-            kind, value = self.peek()
-            follows = self.tokens[self.place + 1] if self.place + 1 < len(self.tokens) else ("end", "")
-            if kind == "name" and follows == ("sign", "="):
-                self.place += 2
-                arguments.append(Node("named", value, (self.sum(),)))
-            else:
-                arguments.append(self.sum())
-        return Node("call", name, tuple(arguments))
-
-
-def _parse(part: str, source: str) -> Node:
-    tokens: list[tuple[str, Any]] = []
-    place = 0
-    while part[place:].strip():
-        match = _TOKEN.match(part, place)
-        if match is None:
-            raise Invalid(
-                "wrong-formula",
-                f"The formula {source.strip()!r} cannot be read at {part[place:].strip()[:12]!r}",
-            )
-        kind = str(match.lastgroup)
-        value: Any = match[kind]
-        tokens.append(
-            (kind, float(value) if kind == "number" else value.strip("\"'") if kind == "text" else value)
-        )
-        place = match.end()
-    parser = _Parser(source, tokens)
-    node = parser.sum()
-    if parser.place < len(tokens):
-        raise parser.wrong(f"{tokens[parser.place][1]!r} stands at a wrong place")
-    return node
 
 
 @dataclass
@@ -258,8 +146,12 @@ class _Reader:
     text: str
     scope: Scope
     references: dict[str, str]
+    special: frozenset[str]
     order: dict[str, TermFactor] = field(default_factory=dict)
     strata: list[str] = field(default_factory=list)
+    offsets: list[Numeric] = field(default_factory=list)
+    cluster: str = ""
+    random: Random | None = None
 
     def response(self, node: Node) -> tuple[TermFactor | None, str, str]:
         if node.kind == "call" and node.value == "Surv":
@@ -269,7 +161,10 @@ class _Reader:
             numeric(self.scope, time, role="time")
             variable(self.scope, event, role="event")
             return None, time, event
-        return self.factor(node), "", ""
+        response = self.factor(node)
+        if isinstance(response, Basis):
+            raise Invalid("wrong-formula", f"{response.text!r} cannot be the response")
+        return response, "", ""
 
     def terms(self, node: Node) -> tuple[bool, tuple[Term, ...]]:
         chain: list[tuple[str, Node]] = []
@@ -285,8 +180,8 @@ class _Reader:
         for sign, part in reversed(chain):
             if part.kind == "number" and part.value in (0.0, 1.0):
                 intercept = (part.value == 1.0) == (sign == "+")
-            elif part.kind == "call" and part.value == "strata":
-                self.add_strata(part)
+            elif sign == "+" and self.is_special(part):
+                self.add_special(part)
             elif sign == "+":
                 found |= dict.fromkeys(self.expand(part))
             else:
@@ -298,11 +193,57 @@ class _Reader:
             tuple(self.order[name] for name in sorted(term, key=places.__getitem__)) for term in ordered
         )
 
-    def add_strata(self, node: Node) -> None:
-        for part in node.parts:
-            if part.kind != "name":
+    def is_special(self, node: Node) -> bool:
+        """Whether a summand is none of the terms; refused where the method has no use for it."""
+        kind = node.value if node.kind == "call" else node.parts[0].kind if node.kind == "paren" else ""
+        if kind not in ("strata", "offset", "cluster", "|"):
+            return False
+        if kind not in self.special:
+            shown = "(… | group)" if kind == "|" else f"{kind}(…)"
+            remedy = "Ask the method 'lmm' for random effects." if kind == "|" else "Leave it out."
+            raise Invalid("wrong-formula", f"A formula of this method has no {shown}", remedy=remedy)
+        return True
+
+    def add_special(self, node: Node) -> None:
+        """Take what is none of the terms."""
+        if node.kind == "paren":
+            if self.random is not None:
+                raise Invalid("wrong-formula", "A formula has random effects by one group only")
+            self.random = self.random_effects(node.parts[0])
+            return
+        if node.value == "strata":
+            if not node.parts or any(part.kind != "name" for part in node.parts):
                 raise Invalid("wrong-formula", "strata(…) takes column names")
-            self.strata.append(factor(self.scope, part.value, role="strata").column)
+            self.strata += [factor(self.scope, p.value, role="strata").column for p in node.parts]
+            return
+        if len(node.parts) != 1:
+            raise Invalid("wrong-formula", f"{render(node)!r} must have one argument")
+        if node.value == "offset":
+            self.offsets.append(self.number(node.parts[0]))
+        elif node.parts[0].kind != "name" or self.cluster:
+            raise Invalid("wrong-formula", "Write one cluster(column)")
+        else:
+            self.cluster = variable(self.scope, node.parts[0].value, role="cluster").name
+
+    def random_effects(self, node: Node) -> Random:
+        """``1 + age | group``."""
+        left, group = node.parts
+        if group.kind != "name":
+            raise Invalid("wrong-formula", "Write random effects as (1 | column) or (1 + x | column)")
+        intercept, terms = _Reader(self.text, self.scope, self.references, frozenset()).terms(left)
+        slopes = []
+        for term in terms:
+            if len(term) != 1 or not isinstance(term[0], Numeric):
+                raise Invalid("wrong-formula", "Random slopes are those of single numeric terms")
+            slopes.append(term[0])
+        return Random(intercept, tuple(slopes), variable(self.scope, group.value, role="group").name)
+
+    def number(self, node: Node) -> Numeric:
+        """A numeric factor."""
+        read = self.factor(node)
+        if not isinstance(read, Numeric):
+            raise Invalid("wrong-formula", f"{render(node)!r} must be a number or arithmetic on numbers")
+        return read
 
     def expand(self, node: Node) -> list[frozenset[str]]:
         """The terms of a node as sets of factor names."""
@@ -316,13 +257,15 @@ class _Reader:
             )
         if node.kind in ("name", "call"):
             read = self.factor(node)
-            name = read.text if isinstance(read, Numeric) else f"C({read.column})"
+            name = f"C({read.column})" if isinstance(read, Factor) else read.text
             known = self.order.setdefault(name, read)
             if isinstance(known, Factor) and known != read:
                 raise Invalid("wrong-formula", f"{name!r} is used with two different reference levels")
             return [frozenset({name})]
         if len(node.parts) == 1:
             raise Invalid("wrong-formula", f"A term of {self.text.strip()!r} has a sign before it")
+        if node.kind == "|":
+            raise Invalid("wrong-formula", "Random effects stand alone, as in + (1 | column)")
         left = self.expand(node.parts[0])
         if node.kind == "^":
             power = node.parts[1]
@@ -361,6 +304,8 @@ class _Reader:
             return factor(self.scope, found.name, role="formula", reference=self.references.get(found.name))
         if node.kind == "call" and node.value in ("C", "factor"):
             return self.categorical(node)
+        if node.kind == "call" and node.value in BASES:
+            return read_basis(node, self.number)
         if node.kind == "call" and node.value in (*FUNCTIONS, "I") and len(node.parts) == 1:
             columns: dict[str, None] = {}
             self.check_arithmetic(node, columns)
@@ -393,7 +338,7 @@ class _Reader:
             return
         if node.kind == "call" and (node.value not in (*FUNCTIONS, "I") or len(node.parts) != 1):
             raise Invalid("wrong-formula", f"{render(node)!r} is no arithmetic")
-        if node.kind in ("text", "named", ":"):
+        if node.kind in ("text", "named", ":", "|"):
             raise Invalid("wrong-formula", f"{node.kind!r} cannot stand in arithmetic")
         for part in node.parts:
             self.check_arithmetic(part, columns)

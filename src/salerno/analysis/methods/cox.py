@@ -156,7 +156,7 @@ State = Surveying | Timing | Fitting
 def start(question: Question, scope: Scope) -> Surveying:
     """Check the question and lay out the model."""
     check_keys(question, PARAMETERS)
-    formula = parse_formula(question.get("formula"), scope, references(question, scope))
+    formula = parse_formula(question.get("formula"), scope, references(question, scope), special=("strata",))
     if not formula.time:
         raise Invalid("wrong-formula", "A cox formula begins with Surv(time, event) ~")
     if not formula.terms:

@@ -19,7 +19,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from salerno.analysis.disclosure.persons import check_level, check_model_size, check_persons, check_some
-from salerno.analysis.formula import Formula, Numeric, parse_formula
+from salerno.analysis.formula import Formula, parse_formula
 from salerno.analysis.model import Aggregate, Parameter, Question, Result, Scope, Sums
 from salerno.analysis.questions import (
     CONF_LEVEL,
@@ -46,6 +46,7 @@ from salerno.analysis.sums.columns import (
 from salerno.analysis.sums.design import Design, codes_of, design_of, evaluate, is_defined
 from salerno.analysis.sums.newton import Maximum, Newton, advance, invert
 from salerno.analysis.sums.regression import Survey, right_side, term_rows
+from salerno.analysis.terms import Numeric
 from salerno.catalogue.model import Variable
 from salerno.kernel.errors import Invalid
 
@@ -201,8 +202,6 @@ def _check_response(formula: Formula, family: str) -> None:
     response = formula.response
     if response is None or formula.time:
         raise Invalid("wrong-formula", "A glm formula needs a response before '~'")
-    if formula.strata:
-        raise Invalid("wrong-formula", "A glm formula has no strata(…)")
     if isinstance(response, Factor):
         if family != "binomial":
             raise Invalid(

@@ -19,10 +19,13 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from salerno.analysis.formula import Formula, Node, Numeric, Term
+from salerno.analysis.formula import Formula, Term, numerics_of
+from salerno.analysis.grammar import Node
 from salerno.analysis.model import Scope
 from salerno.analysis.questions import Factor, variable
+from salerno.analysis.splines import Curve
 from salerno.analysis.sums.columns import as_number, every, is_present, real
+from salerno.analysis.terms import Numeric
 
 Array = NDArray[np.float64]
 
@@ -237,14 +240,10 @@ def design_of(formula: Formula, *, levels: Sequence[Factor] | None = None, const
     columns = [Column("(Intercept)", 0)] if formula.intercept and not constant else []
     seen_full = False
     for term in formula.terms:
-        numerics = tuple(sorted((f for f in term if isinstance(f, Numeric)), key=lambda f: f.text))
-        names = tuple(f.text for f in numerics)
-        parts.setdefault(names, numerics)
-        part = list(parts).index(names)
-        choices: list[list[tuple[str, int, int]]] = []
+        choices: list[list[tuple[str, Numeric | None, int, int]]] = []
         for f in term:
-            if isinstance(f, Numeric):
-                choices.append([(f.text, -1, -1)])
+            if not isinstance(f, Factor):
+                choices.append([(numeric.text, numeric, -1, -1) for numeric in numerics_of(f)])
                 continue
             margin = _key(tuple(other for other in term if other is not f))
             is_first = full_first is not None and f.column == full_first.column and not seen_full
@@ -252,14 +251,17 @@ def design_of(formula: Formula, *, levels: Sequence[Factor] | None = None, const
             number = by_column[f.column]
             shown = factors[number].levels
             start = 1 if margin in present and not is_first else 0
-            choices.append([(f"{f.column}{shown[i]}", number, i) for i in range(start, len(shown))])
+            choices.append([(f"{f.column}{shown[i]}", None, number, i) for i in range(start, len(shown))])
         for combination in product(*reversed(choices)):  # R: the first factor runs fastest
             ordered = combination[::-1]
+            numerics = sorted((n for _, n, _, _ in ordered if n is not None), key=lambda n: n.text)
+            names = tuple(n.text for n in numerics)
+            parts.setdefault(names, tuple(numerics))
             columns.append(
                 Column(
-                    ":".join(name for name, _, _ in ordered),
-                    part,
-                    tuple((number, level) for _, number, level in ordered if number >= 0),
+                    ":".join(name for name, _, _, _ in ordered),
+                    list(parts).index(names),
+                    tuple((number, level) for _, _, number, level in ordered if number >= 0),
                 )
             )
     has_constant = constant or any(c.part == 0 and not c.levels for c in columns)
@@ -267,7 +269,7 @@ def design_of(formula: Formula, *, levels: Sequence[Factor] | None = None, const
 
 
 def _key(term: Term) -> frozenset[str]:
-    return frozenset(f.text if isinstance(f, Numeric) else f"C({f.column})" for f in term)
+    return frozenset(f"C({f.column})" if isinstance(f, Factor) else f.text for f in term)
 
 
 def codes_of(table: pa.Table, factors: Sequence[Factor]) -> NDArray[np.int64]:
@@ -295,6 +297,8 @@ def evaluate(view: ir.Table, node: Node, scope: Scope) -> ir.Value:
         return real(node.value)
     values = [evaluate(view, part, scope) for part in node.parts]
     first = values[0]
+    if node.kind == "curve":
+        return _follow(node.value, first)
     match node.kind, len(values):
         # Engines differ in what they do outside a function's domain; so nothing gets there.
         case "call", _:
@@ -319,6 +323,19 @@ def evaluate(view: ir.Table, node: Node, scope: Scope) -> ir.Value:
         case "/", _:
             return first / values[1].nullif(0.0)
     return _power(first, values[1], node.parts[1])
+
+
+def _follow(curve: Curve, x: ir.Value) -> ir.Value:
+    """A curve's value, by Horner's rule within the interval that a row lies in."""
+    heights = []
+    for piece in curve:
+        u = x - real(piece.origin) if piece.origin else x
+        value: ir.Value = real(piece.coefficients[-1])
+        for coefficient in piece.coefficients[-2::-1]:
+            value = value * u + real(coefficient) if coefficient else value * u
+        heights.append(value)
+    branches = [(x < real(piece.end), value) for piece, value in zip(curve[:-1], heights, strict=False)]
+    return ibis.cases(*branches, (x.notnull(), heights[-1])) if branches else heights[-1]
 
 
 def _power(base: ir.Value, exponent: ir.Value, node: Node) -> ir.Value:

@@ -34,13 +34,15 @@ Array = NDArray[np.float64]
 
 
 def right_side(view: ir.Table, formula: Formula, scope: Scope) -> ir.BooleanValue:
-    """Whether a row has a value of every term."""
-    return every(
-        [
-            *(is_defined(view, numeric, scope) for numeric in formula.numerics),
-            *(is_listed(view, factor) for factor in formula.factors),
-        ]
-    )
+    """Whether a row has a value of every term, offset and cluster."""
+    sources = {numeric.source.text: numeric.source for numeric in (*formula.numerics, *formula.offsets)}
+    conditions = [
+        *(is_defined(view, numeric, scope) for numeric in sources.values()),
+        *(is_listed(view, factor) for factor in formula.factors),
+    ]
+    if formula.cluster:
+        conditions.append(view[formula.cluster].notnull())
+    return every(conditions)
 
 
 @dataclass(frozen=True)

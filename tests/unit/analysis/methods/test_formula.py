@@ -8,8 +8,9 @@ from formulaic.parser import DefaultFormulaParser
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from salerno.analysis.formula import Numeric, parse_formula
+from salerno.analysis.formula import parse_formula
 from salerno.analysis.sums.design import design_of
+from salerno.analysis.terms import Numeric
 from salerno.kernel.errors import Invalid
 from tests.unit.analysis.methods.harness import scope_of
 
@@ -65,7 +66,7 @@ def test_factor_varies_fastest_first_and_references_move() -> None:
 
 
 def test_survival_formula() -> None:
-    formula = parse_formula("Surv(time, status) ~ age + strata(site)", SCOPE)
+    formula = parse_formula("Surv(time, status) ~ age + strata(site)", SCOPE, special=("strata",))
     assert (formula.time, formula.event, formula.strata) == ("time", "status", ("site",))
     assert formula.response is None
     assert design_of(formula, constant=True).names == ("age",)
