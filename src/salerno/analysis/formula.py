@@ -1,9 +1,10 @@
 """Model formulas as R writes them, read into terms; nothing in a formula is ever evaluated as code.
 
 The grammar is R's (``~ + - * / : ^ **``, parentheses, backticks), the functions are an allow-list:
-``log``, ``exp``, ``sqrt``, ``I`` for arithmetic on numeric columns; ``ns``, ``bs`` and ``poly(…, raw = TRUE)``
-for curves; ``C`` (or ``factor``) for categories with an optional reference level; and, where the method has a
-use for them, ``offset``, ``cluster``, ``strata``, ``Surv`` and lme4's ``(1 + age | group)``.
+``log``, ``exp``, ``sqrt``, ``I`` for arithmetic on numeric columns; ``ns``, ``bs`` and
+``poly(…, raw = TRUE)`` for curves; ``C`` (or ``factor``) for categories with an optional reference level;
+and, where the method has a use for them, ``offset``, ``cluster``, ``strata``, ``Surv`` and lme4's
+``(1 + age | group)``.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The grammar of formulas: R's operators and a few functions, read into a tree that is never evaluated as code.
+"""The grammar of formulas: R's operators and a few functions, read into a tree and never evaluated as code.
 
 A small parser of our own stands here since formulaic, whose terms the tests compare with, takes over two
 seconds of processor time to import.

@@ -48,7 +48,9 @@ def b_spline(knots: Sequence[float], boundary: tuple[float, float], degree: int)
     starts, table = _polynomials(knots, boundary, degree)
     ends = [*starts[1:], inf]
     return tuple(
-        tuple(Piece(end, start, tuple(row)) for end, start, row in zip(ends, starts, rows.tolist(), strict=True))
+        tuple(
+            Piece(end, start, tuple(row)) for end, start, row in zip(ends, starts, rows.tolist(), strict=True)
+        )
         for rows in table[1:]
     )
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cached_property
+from itertools import pairwise
 from math import floor, log10
 
 from salerno.analysis.grammar import Node, render
@@ -191,7 +192,7 @@ def _arguments(node: Node) -> dict[str, Node]:
 
 def _inside(knots: tuple[float, ...], boundary: tuple[float, float], text: str) -> tuple[float, ...]:
     order = [boundary[0], *knots, boundary[1]]
-    if any(a >= b for a, b in zip(order, order[1:], strict=False)):
+    if any(a >= b for a, b in pairwise(order)):
         raise Invalid(
             "wrong-knots",
             f"The knots of {text!r} fall together, or lie outside the boundary",

@@ -64,7 +64,7 @@ def placing(formula: Formula, scope: Scope) -> Placing | None:
 
 
 def bases_told(formula: Formula) -> list[dict[str, object]]:
-    """The bases of a fitted formula, for the answer: where the knots lie, and how R gives the same columns."""
+    """The bases of a fitted formula, for the answer: where the knots lie, and the same in R."""
     return [
         {
             "term": basis.text,

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
+from itertools import product
 from typing import Any
 
 import ibis
@@ -13,12 +15,12 @@ import pyarrow as pa
 from numpy.typing import NDArray
 from scipy.special import ndtr, ndtri, stdtr, stdtrit
 
-from salerno.analysis.disclosure.persons import check_level
+from salerno.analysis.disclosure.persons import RULE, check_level
 from salerno.analysis.formula import Formula
-from salerno.analysis.model import Scope, Sums
-from salerno.analysis.questions import Factor, variable
+from salerno.analysis.grammar import Node
+from salerno.analysis.model import Released, Scope, Sums
+from salerno.analysis.questions import Factor
 from salerno.analysis.sums.columns import (
-    as_number,
     every,
     integers,
     is_listed,
@@ -28,6 +30,8 @@ from salerno.analysis.sums.columns import (
     some,
 )
 from salerno.analysis.sums.design import Design, codes_of, is_defined, part_value
+from salerno.analysis.terms import Numeric
+from salerno.kernel.errors import Invalid, Refused
 from salerno.permits.model import DisclosurePolicy
 
 Array = NDArray[np.float64]
@@ -45,6 +49,22 @@ def right_side(view: ir.Table, formula: Formula, scope: Scope) -> ir.BooleanValu
     return every(conditions)
 
 
+def released_by(view: ir.Table, formula: Formula, complete: ir.BooleanValue) -> tuple[Released, ...]:
+    """Whom a model's figures rest on: all complete rows, and for each term those of each of its cells."""
+    cells = {
+        tuple(f.column for f in term if isinstance(f, Factor)): None
+        for term in formula.terms
+        if any(isinstance(f, Factor) for f in term)
+    }
+    return (
+        Released(complete),
+        *(Released(complete, tuple(view[column] for column in columns)) for columns in cells),
+    )
+
+
+_MOST_CELLS = 100_000
+
+
 @dataclass(frozen=True)
 class Survey:
     """What is agreed about the right side before the fit: level counts, sums and squares of the parts."""
@@ -52,6 +72,30 @@ class Survey:
     formula: Formula
     design: Design
     scope: Scope
+
+    @cached_property
+    def tested(self) -> dict[tuple[str, ...], tuple[Numeric, ...]]:
+        """Numbers whose zeros are counted: those of the columns, and those of the parts."""
+        plain = [Numeric(name, Node("name", name), (name,)) for name in self.plain_columns]
+        return {
+            **{(numeric.text,): (numeric,) for numeric in plain},
+            **{tuple(numeric.text for numeric in part): part for part in self.design.parts[1:]},
+        }
+
+    @cached_property
+    def crossed(self) -> tuple[tuple[int, ...], ...]:
+        """Numbers of the factors that a term crosses, two or more."""
+        by_column = {f.column: number for number, f in enumerate(self.design.factors)}
+        found = {
+            tuple(by_column[f.column] for f in term if isinstance(f, Factor)) for term in self.formula.terms
+        }
+        crossed = tuple(sorted(numbers for numbers in found if len(numbers) > 1))
+        if sum(len(self._cells(numbers)) for numbers in crossed) > _MOST_CELLS:
+            raise Invalid("model-too-large", "The factors that the formula crosses have too many levels")
+        return crossed
+
+    def _cells(self, numbers: tuple[int, ...]) -> list[tuple[int, ...]]:
+        return list(product(*(range(len(self.design.factors[number].levels)) for number in numbers)))
 
     @property
     def plain_columns(self) -> tuple[str, ...]:
@@ -77,8 +121,8 @@ class Survey:
             value = part_value(view, part, self.scope)
             metrics[f"s{position}"] = value.sum()
             metrics[f"q{position}"] = (value * value).sum()
-        for position, name in enumerate(self.plain_columns):
-            value = as_number(view, variable(self.scope, name, role="formula"))
+        for position, part in enumerate(self.tested.values()):
+            value = part_value(view, part, self.scope)
             metrics[f"z{position}"] = (value == real(0)).sum()
             metrics[f"o{position}"] = (value == real(1)).sum()
         return metrics
@@ -92,8 +136,23 @@ class Survey:
             for i, f in enumerate(self.design.factors)
         ]
         parts = range(1, len(self.design.parts))
-        columns = range(len(self.plain_columns))
+        columns = range(len(self.tested))
+        zeros = np.column_stack([n, *(integers(table, f"z{i}") for i in columns)])
+        # Rows in which a column of the design is not zero.
+        places = {texts: i + 1 for i, texts in enumerate(self.tested)}
+        named = [tuple(numeric.text for numeric in part) for part in self.design.parts]
+        which = [places.get(named[column.part], 0) for column in self.design.columns]
+        present = n[:, None] - np.where(np.array(which, dtype=bool), zeros[:, which], 0)
+        inside = self.design.indicators(codes).astype(np.int64)
+        cells = [
+            ((codes[:, numbers] == cell).all(axis=1) @ n)
+            for numbers in self.crossed
+            for cell in self._cells(numbers)
+        ]
         return {
+            "nonzero": (inside * present).sum(axis=0),
+            "zero": (inside * zeros[:, which]).sum(axis=0),
+            "cells": np.array(cells, dtype=np.int64),
             "rows": np.array(integers(table, "rows").sum(), dtype=np.int64),
             "n": np.array(n.sum(), dtype=np.int64),
             "unlisted": np.array(integers(table, "unlisted").sum(), dtype=np.int64),
@@ -119,13 +178,56 @@ class Survey:
             empty = [level for level, count in zip(f.levels, counts, strict=True) if not count]
             if empty:
                 notes.append(f"Nobody has {f.column} = {', '.join(empty)}: left out of the model.")
-        for name, zeros, ones in zip(
-            self.plain_columns, sums["zeros"].tolist(), sums["ones"].tolist(), strict=True
+        for texts, zeros, ones in zip(
+            self.tested, sums["zeros"].tolist(), sums["ones"].tolist(), strict=True
         ):
-            _check_column(name, zeros, ones, int(sums["n"]), policy)
+            _check_column(":".join(texts), zeros, ones, int(sums["n"]), policy)
+        self._check_cells(sums)
         if int(sums["unlisted"]):
             notes.append("Rows with a value that is no agreed level count as missing.")
         return kept, notes
+
+    def _check_cells(self, sums: Sums) -> None:
+        """Refuse terms that tell a cell of few persons apart."""
+        policy, place = self.scope.policy, 0
+        for numbers in self.crossed:
+            for cell in self._cells(numbers):
+                factors = [self.design.factors[number] for number in numbers]
+                level = " and ".join(
+                    f"{f.column} = {f.levels[i]}" for f, i in zip(factors[1:], cell[1:], strict=True)
+                )
+                check_level(
+                    int(sums["cells"][place]),
+                    policy,
+                    column=factors[0].column,
+                    level=f"{factors[0].levels[cell[0]]} and {level}",
+                )
+                place += 1
+        indicators = {
+            texts
+            for texts, zeros, ones in zip(self.tested, sums["zeros"], sums["ones"], strict=True)
+            if zeros + ones == sums["n"]
+        }
+        for column, count, zero in zip(
+            self.design.columns, sums["nonzero"].tolist(), sums["zero"].tolist(), strict=True
+        ):
+            part = tuple(numeric.text for numeric in self.design.parts[column.part])
+            if 0 < count < policy.min_cell or (part in indicators and 0 < zero < policy.min_cell):
+                raise Refused(
+                    "small-term",
+                    f"The term {column.name!r} sets fewer than {policy.min_cell} persons apart",
+                    rule=RULE,
+                    remedy="Leave it out, or ask about a larger group.",
+                )
+
+    def without_empty(self, design: Design, sums: Sums) -> tuple[Design, list[str]]:
+        """A design of the agreed levels without columns that are zero for everybody, which R gives as NA."""
+        counts = dict(zip(self.design.names, sums["nonzero"].tolist(), strict=True))
+        empty = [column.name for column in design.columns if counts.get(column.name, 1) == 0]
+        if not empty:
+            return design, []
+        columns = tuple(column for column in design.columns if column.name not in empty)
+        return replace(design, columns=columns), [f"Zero for everybody, and left out: {', '.join(empty)}."]
 
 
 def _check_column(name: str, zeros: int, ones: int, n: int, policy: DisclosurePolicy) -> None:
