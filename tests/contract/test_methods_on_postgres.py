@@ -34,6 +34,8 @@ QUESTIONS: list[dict[str, Any]] = [
     {"method": "kaplan_meier", "time": "time", "event": "sick", "by": "sex"},
     {"method": "kaplan_meier", "time": "lab", "event": "flag", "grid": 1},
     {"method": "log_rank", "time": "time", "event": "flag", "by": "sex"},
+    {"method": "competing_risks", "time": "time", "event": "code", "causes": [1, 2], "by": "sex"},
+    {"method": "restricted_mean", "time": "lab", "event": "sick", "by": "sex", "horizon": 5},
     {"method": "cox", "formula": "Surv(time, sick) ~ age + sex + flag"},
     {"method": "cox", "formula": "Surv(lab, sick) ~ log(age) * sex", "strata": None},
     {"method": "glm", "formula": "sick ~ age * sex + flag", "family": "binomial"},
@@ -54,6 +56,7 @@ def frames() -> list[pd.DataFrame]:
             "time": rng.integers(1, 60, n),
             "sick": (rng.random(n) < 0.5).astype(int),
             "flag": rng.random(n) < 0.5,
+            "code": rng.integers(0, 3, n),
             "sex": rng.choice(["F", "M"], n),
         }
     )

@@ -167,6 +167,8 @@ METHOD_TITLES = {
     "correlation": "Correlation",
     "kaplan_meier": "Kaplan-Meier curves",
     "log_rank": "Log-rank test",
+    "competing_risks": "Cumulative incidence",
+    "restricted_mean": "Restricted mean survival time",
     "cox": "Cox regression",
     "glm": "Regression",
 }

@@ -11,7 +11,10 @@ from typing import Any
 
 Result = Mapping[str, Any]
 
-KEYS = ("term", "variable", "name", "level", "stratum", "group", "time", "probabilities", "lower", "upper")
+KEYS = (
+    "term", "variable", "name", "level", "stratum", "reference", "cause", "group", "time", "probabilities",
+    "lower", "upper",
+)  # fmt: skip
 """Columns that say what a row's figures are about, whichever method the answer is of."""
 
 

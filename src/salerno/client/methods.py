@@ -72,6 +72,38 @@ class Questions:
         """Test whether survival differs between groups."""
         return self._ask("log_rank", {"time": time, "event": event, "by": by}, more)
 
+    def competing_risks(
+        self,
+        time: str = "time",
+        event: str = "status",
+        *,
+        causes: Mapping[str, Sequence[Any]] | Sequence[Any],
+        by: str | None = None,
+        grid: float | None = None,
+        **more: Any,
+    ) -> Answer:
+        """Cumulative incidence of each of several events, e.g. ``causes={"relapse": [1], "death": [2]}``."""
+        given = (
+            {name: list(codes) for name, codes in causes.items()}
+            if isinstance(causes, Mapping)
+            else list(causes)
+        )
+        members = {"time": time, "event": event, "causes": given, "by": by, "grid": grid}
+        return self._ask("competing_risks", members, more)
+
+    def restricted_mean(
+        self,
+        time: str = "time",
+        event: str = "status",
+        *,
+        by: str | None = None,
+        horizon: float | None = None,
+        **more: Any,
+    ) -> Answer:
+        """Mean time without the event up to a horizon, by group and compared."""
+        members = {"time": time, "event": event, "by": by, "horizon": horizon}
+        return self._ask("restricted_mean", members, more)
+
     def cox(self, formula: str, *, ties: str | None = None, **more: Any) -> Answer:
         """Proportional hazards regression, e.g. ``cox("Surv(time, status) ~ age + sex", ties="efron")``.
 

@@ -6,7 +6,15 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from salerno.web.tables import confidence_percent, exp, matrix_of, min_cell_of, ratio_words, value_text
+from salerno.web.tables import (
+    confidence_percent,
+    curve_name,
+    exp,
+    matrix_of,
+    min_cell_of,
+    ratio_words,
+    value_text,
+)
 
 Chart = dict[str, Any]
 
@@ -69,27 +77,51 @@ Maker = Callable[[Result, Result, Mapping[str, Any]], Chart | None]
 
 
 def _kaplan_meier(result: Result, question: Result, answer: Mapping[str, Any]) -> Chart | None:
+    title = {
+        "text": f"Share of persons without the event ({_event_name(question)}) over time",
+        "subtitle": f"Kaplan-Meier estimate with {confidence_percent(answer)} % confidence band",
+    }
+    return _curves(result, question, title, field="survival", axis="Share without the event", first=1.0)
+
+
+def _incidence(result: Result, question: Result, answer: Mapping[str, Any]) -> Chart | None:
+    title = {
+        "text": f"Share of persons with each event ({_event_name(question)}) over time",
+        "subtitle": f"Aalen-Johansen estimate with {confidence_percent(answer)} % confidence band",
+    }
+    return _curves(result, question, title, field="incidence", axis="Share with the event", first=0.0)
+
+
+def _event_name(question: Result) -> str:
+    event = question.get("event", "event")
+    return str(event.get("column", "event") if isinstance(event, Mapping) else event)
+
+
+def _curves(
+    result: Result, question: Result, title: Chart, *, field: str, axis: str, first: float
+) -> Chart | None:
+    """Steps of a probability over time, one line for each stratum (and cause), from a first value at zero."""
     rows = []
     names = []
     for stratum in result.get("strata", []):
-        name = str(stratum.get("stratum", "") or "all")
+        name = curve_name(stratum)
         names.append(name)
-        times, survival = stratum.get("time", []), stratum.get("survival", [])
+        times, survival = stratum.get("time", []), stratum.get(field, [])
         lows = stratum.get("conf_low") or [None] * len(times)
         highs = stratum.get("conf_high") or [None] * len(times)
         points = list(zip(times, survival, lows, highs, strict=True))
         if points and points[0][0] > 0:
-            points.insert(0, (0, 1.0, 1.0, 1.0))
+            points.insert(0, (0, first, first, first))
         for time, share, low, high in points:
             if share is not None:
-                rows.append({"Group": name, "time": time, "survival": share, "low": low, "high": high})
+                rows.append({"Group": name, "time": time, field: share, "low": low, "high": high})
     if not rows:
         return None
     many = len(names) > 1
     by = question.get("by")
     x = {"field": "time", "type": "quantitative", "title": f"Time ({question.get('time', 'time')})",
          "axis": {"grid": False}}  # fmt: skip
-    y = {"field": "survival", "type": "quantitative", "title": "Share without the event",
+    y = {"field": field, "type": "quantitative", "title": axis,
          "scale": {"domain": [0, 1]}, "axis": {"format": "%"}}  # fmt: skip
     strokes = {"symbolType": "stroke", "symbolOpacity": 1, "symbolStrokeWidth": 3}
     colour: Chart = {"value": PALETTE[0]}
@@ -113,11 +145,7 @@ def _kaplan_meier(result: Result, question: Result, answer: Mapping[str, Any]) -
             "color": colour,
         },
     }  # fmt: skip
-    return {
-        "title": {"text": f"Share of persons without the event ({question.get('event', 'event')}) over time",
-                  "subtitle": f"Kaplan-Meier estimate with {confidence_percent(answer)} % confidence band"},
-        "height": 360, "data": {"values": rows}, "layer": [line, band],
-    }  # fmt: skip
+    return {"title": title, "height": 360, "data": {"values": rows}, "layer": [line, band]}
 
 
 def _forest(result: Result, question: Result, answer: Mapping[str, Any]) -> Chart | None:
@@ -298,15 +326,17 @@ def _means(result: Result, question: Result, _answer: Mapping[str, Any]) -> Char
         {"level": _label(g), "mean": g["mean"], "low": g["mean"] - g["sd"], "high": g["mean"] + g["sd"]}
         for g in groups
     ]
+    title = {"text": "Mean by group", "subtitle": "The line goes one standard deviation to each side"}
+    return _intervals(title, values, str(question.get("variable", "Mean")))
+
+
+def _intervals(title: Chart, values: Sequence[Mapping[str, Any]], axis: str) -> Chart:
+    """A point and a line from ``low`` to ``high`` for each level."""
     y: Chart = {"field": "level", "type": "nominal", "sort": None, "title": None}
-    x: Chart = {
-        "type": "quantitative",
-        "title": str(question.get("variable", "Mean")),
-        "scale": {"zero": False},
-    }
+    x: Chart = {"type": "quantitative", "title": axis, "scale": {"zero": False}}
     return {
-        "title": {"text": "Mean by group", "subtitle": "The line goes one standard deviation to each side"},
-        "height": {"step": 42}, "data": {"values": values},
+        "title": title,
+        "height": {"step": 42}, "data": {"values": list(values)},
         "layer": [
             {"mark": {"type": "rule", "strokeWidth": 2.5, "color": PALETTE[0]},
              "encoding": {"y": y, "x": {**x, "field": "low"}, "x2": {"field": "high"}}},
@@ -314,6 +344,19 @@ def _means(result: Result, question: Result, _answer: Mapping[str, Any]) -> Char
              "encoding": {"y": y, "x": {**x, "field": "mean"}}},
         ],
     }  # fmt: skip
+
+
+def _restricted_means(result: Result, _question: Result, answer: Mapping[str, Any]) -> Chart | None:
+    groups = [s for s in result.get("strata", []) if s.get("mean") is not None]
+    if len(groups) < 2:
+        return None
+    values = [
+        {"level": s["stratum"], "mean": s["mean"], "low": s["conf_low"], "high": s["conf_high"]}
+        for s in groups
+    ]
+    title = f"Mean time without the event up to {value_text(result.get('horizon'))}"
+    subtitle = f"With {confidence_percent(answer)} % confidence interval"
+    return _intervals({"text": title, "subtitle": subtitle}, values, "Mean time")
 
 
 def _components(result: Result, _question: Result, _answer: Mapping[str, Any]) -> Chart | None:
@@ -357,6 +400,8 @@ def _flat(rows: Sequence[Sequence[Any]]) -> list[Any]:
 
 MAKERS: dict[str, Maker] = {
     "kaplan_meier": _kaplan_meier,
+    "competing_risks": _incidence,
+    "restricted_mean": _restricted_means,
     "cox": _forest,
     "glm": _forest,
     "count": _count,

@@ -247,6 +247,8 @@ def test_each_method_is_a_call_that_makes_its_question(study: Study, monkeypatch
     study.correlation(("age", "time"))
     study.kaplan_meier(by="sex", grid=30)
     study.log_rank(by="sex")
+    study.competing_risks(causes={"relapse": (1,), "death": [2]}, by="sex")
+    study.restricted_mean(by="sex", horizon=365)
     study.cox("Surv(time, status) ~ age", ties="efron", strata=None)
     study.glm("status ~ age", family="binomial")
     surv = {"time": "time", "event": "status"}
@@ -261,6 +263,8 @@ def test_each_method_is_a_call_that_makes_its_question(study: Study, monkeypatch
         {"method": "correlation", "variables": ["age", "time"]},
         {"method": "kaplan_meier", **surv, "by": "sex", "grid": 30},
         {"method": "log_rank", **surv, "by": "sex"},
+        {"method": "competing_risks", **surv, "causes": {"relapse": [1], "death": [2]}, "by": "sex"},
+        {"method": "restricted_mean", **surv, "by": "sex", "horizon": 365},
         {"method": "cox", "formula": "Surv(time, status) ~ age", "ties": "efron", "strata": None},
         {"method": "glm", "formula": "status ~ age", "family": "binomial"},
     ]

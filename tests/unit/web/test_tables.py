@@ -171,6 +171,81 @@ def test_survival_curves() -> None:
     assert describe_chart(made).startswith("Share of persons without the event")
 
 
+def test_cumulative_incidence_of_each_cause() -> None:
+    def record(group: str, cause: str, share: float) -> dict[str, object]:
+        curve = {
+            "time": [30],
+            "incidence": [share],
+            "std_error": [0.01],
+            "conf_low": [0.1],
+            "conf_high": [0.3],
+        }
+        return {
+            "stratum": group,
+            "cause": cause,
+            "n": 50,
+            "n_events": 20,
+            **curve,
+            "at_risk": [40],
+            "events": [10],
+        }
+
+    strata = [record("F", "relapse", 0.2), record("F", "death", 0.25)]
+    made = answer("competing_risks", {"strata": strata}, time="days", event="status")
+    summary, relapse, death = answer_tables(made)
+    assert summary.title == "Cumulative incidence by group"
+    assert summary.rows == (("F", "relapse", "50", "20"), ("F", "death", "50", "20"))
+    assert (relapse.title, death.title) == (
+        "Cumulative incidence: F, relapse",
+        "Cumulative incidence: F, death",
+    )
+    assert relapse.rows == (("30", "40", "10", "0.2", "0.01", "0.1 to 0.3"),)
+    chart = answer_chart(made)
+    assert chart is not None
+    assert [(row["Group"], row["time"], row["incidence"]) for row in chart["data"]["values"]] == [
+        ("F, relapse", 0, 0.0),
+        ("F, relapse", 30, 0.2),
+        ("F, death", 0, 0.0),
+        ("F, death", 30, 0.25),
+    ]
+
+
+def test_restricted_means_and_their_comparison() -> None:
+    strata = [
+        {
+            "stratum": "a",
+            "n": 90,
+            "mean": 200.0,
+            "std_error": 9.0,
+            "conf_low": 182.0,
+            "conf_high": 218.0,
+            "lost": 165.0,
+        },
+        {"stratum": "b", **dict.fromkeys(("n", "mean", "std_error", "conf_low", "conf_high", "lost"))},
+        {
+            "stratum": "c",
+            "n": 80,
+            "mean": 220.0,
+            "std_error": 9.0,
+            "conf_low": 202.0,
+            "conf_high": 238.0,
+            "lost": 145.0,
+        },
+    ]
+    contrast = {"stratum": "c", "reference": "a", "difference": 20.0, "conf_low": -5.0, "conf_high": 45.0}
+    contrast |= {"p_value": 0.12, "ratio": 1.1, "ratio_low": 0.98, "ratio_high": 1.2, "ratio_p_value": 0.11}
+    made = answer("restricted_mean", {"strata": strata, "contrasts": [contrast], "horizon": 365.0})
+    means, difference, ratio, _ = answer_tables(made)
+    assert means.title == "Mean time without the event up to 365"
+    assert means.rows[0] == ("a", "90", "200", "9", "182 to 218", "165")
+    assert means.rows[1][1] == "<5"
+    assert difference.rows == (("c against a", "20", "-5 to 45", "0.120"),)
+    assert ratio.rows == (("c against a", "1.1", "0.98 to 1.2", "0.110"),)
+    chart = answer_chart(made)
+    assert chart is not None
+    assert [row["level"] for row in chart["data"]["values"]] == ["a", "c"]
+
+
 def test_cross_table_with_hidden_cells_and_totals() -> None:
     result = {
         "row_variable": "sex",

@@ -16,7 +16,6 @@ from dataclasses import dataclass, replace
 from math import exp
 from typing import Any
 
-import ibis
 import ibis.expr.types as ir
 import numpy as np
 import pyarrow as pa
@@ -40,13 +39,14 @@ from salerno.analysis.questions import (
     names,
     references,
 )
-from salerno.analysis.sums.columns import every, integers, is_listed, keys_of
+from salerno.analysis.sums.columns import every, integers, is_event, is_listed, keys_of
 from salerno.analysis.sums.design import design_of
+from salerno.analysis.sums.follow_up import FollowUp, follow_up
 from salerno.analysis.sums.hazards import Hazards
+from salerno.analysis.sums.life_table import LifeTable
 from salerno.analysis.sums.newton import Maximum, Newton, advance
 from salerno.analysis.sums.regression import Survey, right_side, term_rows
 from salerno.analysis.sums.risk_sets import RiskSums, full, score_of
-from salerno.analysis.sums.survival import FollowUp, LifeTable, exponent_counts, follow_up
 from salerno.kernel.errors import Invalid, Refused
 
 NAME = "cox"
@@ -192,9 +192,9 @@ def local(view: ir.Table, state: State) -> Aggregate:
         return _local_survey(view, state)
     model = state.model
     if isinstance(state, Timing):
-        table = LifeTable(state.fitting.hazards.follow, model.strata)
+        table = LifeTable(model.scope, state.fitting.hazards.follow, model.strata)
         kept = view.filter(model.complete(view))
-        return Aggregate(table.counts(kept), lambda rows: {"died": table.count_sums(rows)["died"]})
+        return Aggregate(table.counts(kept), lambda rows: {"died": table.count_sums(rows)["died"][0]})
     expression = state.hazards.expression(view, model.complete(view), state.search.at)
     at = state.search.at
     if model.by_holder:
@@ -235,18 +235,19 @@ def step(sums: Sums, state: State) -> State | Result:
 def _local_survey(view: ir.Table, state: Surveying) -> Aggregate:
     model, survey = state.model, state.survey
     rows = survey.rows(view, model.complete(view))
-    exponent = rows.ok.ifelse(model.follow.exponent(rows), ibis.null())
     keys = keys_of(rows, survey.design.factors, rows.ok)
-    expression = rows.group_by(**keys, exponent=exponent).aggregate(
-        **survey.metrics(rows), **model.follow.metrics(rows, rows.ok)
+    expression = rows.group_by(**keys) if keys else rows
+    expression = expression.aggregate(
+        **survey.metrics(rows),
+        **model.follow.metrics(rows, rows.ok),
+        events=(rows.ok & is_event(rows, model.follow.event)).sum(),
     )
 
     def finish(table: pa.Table) -> Sums:
         return {
             **survey.sums(table),
             "events": np.array(integers(table, "events").sum(), dtype=np.int64),
-            "bad": np.array(integers(table, "bad").sum(), dtype=np.int64),
-            "exponents": exponent_counts(table),
+            **model.follow.sums(table),
         }
 
     return Aggregate(expression, finish)

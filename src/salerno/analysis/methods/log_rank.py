@@ -7,17 +7,19 @@ R's ``survdiff`` on the pooled rows.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import ibis.expr.types as ir
 import numpy as np
 from scipy.special import chdtrc
 
 from salerno.analysis.disclosure.cells import hidden_cells
-from salerno.analysis.disclosure.persons import check_level, check_persons, check_some
+from salerno.analysis.disclosure.persons import check_level
 from salerno.analysis.model import Aggregate, Parameter, Question, Result, Scope, Sums
 from salerno.analysis.questions import RESOLUTION, check_keys, factor, names, required
-from salerno.analysis.sums.survival import LifeTable, follow_up, group_names, log_rank
+from salerno.analysis.sums.follow_up import follow_up
+from salerno.analysis.sums.life_table import LifeTable, check_withheld, group_names
+from salerno.analysis.sums.survival import log_rank
 from salerno.kernel.errors import Invalid
 
 NAME = "log_rank"
@@ -32,18 +34,9 @@ PARAMETERS = (
 
 @dataclass(frozen=True)
 class State:
-    """The question and, after the first round, the grid of times."""
+    """What is counted."""
 
-    scope: Scope
     table: LifeTable
-    rows: int = 0
-    n: int = 0
-    notes: tuple[str, ...] = ()
-
-    @property
-    def is_surveyed(self) -> bool:
-        """Whether the grid of times is agreed."""
-        return self.table.follow.resolution > 0
 
 
 def start(question: Question, scope: Scope) -> State:
@@ -53,44 +46,30 @@ def start(question: Question, scope: Scope) -> State:
         question, scope, time=required(question, "time"), event_column=required(question, "event")
     )
     by = tuple(factor(scope, name, role="by") for name in names(question, "by"))
-    return State(scope, LifeTable(follow, by))
+    return State(LifeTable(scope, follow, by))
 
 
 def local(view: ir.Table, state: State) -> Aggregate:
     """Survey the times, then count by time."""
-    if not state.is_surveyed:
-        return Aggregate(state.table.survey(view), state.table.survey_sums)
-    return Aggregate(state.table.counts(view), state.table.count_sums)
+    return state.table.local(view)
 
 
 def guard(sums: Sums, state: State, scope: Scope) -> Sums:
-    """Refuse to take part with too few persons."""
-    if not state.is_surveyed:
-        check_persons(int(sums["n"]), scope.policy, who="This holder's part")
-    return sums
+    """Refuse to take part with too few persons; hide single events from few holders."""
+    return state.table.guard(sums)
 
 
 def step(sums: Sums, state: State) -> State | Result:
     """Agree the grid, then test."""
-    policy = state.scope.policy
-    if not state.is_surveyed:
-        check_some(int(sums["n"]), policy)
-        state.table.follow.check_codes(sums)
-        follow = state.table.follow.agreed(sums["exponents"])
-        notes = list(follow.notes())
-        if int(sums["unlisted"]):
-            notes.append("Rows with a value that is no agreed level count as missing.")
-        return replace(
-            state,
-            table=replace(state.table, follow=follow),
-            rows=int(sums["rows"]),
-            n=int(sums["n"]),
-            notes=tuple(notes),
-        )
-    died, left = sums["died"], sums["left"]
+    table = state.table
+    policy = table.scope.policy
+    if not table.follow.is_agreed:
+        return State(table.agreed(sums))
+    check_withheld(table, sums)
+    died, left = sums["died"][0], sums["left"]
     n = (died + left).sum(axis=1)
-    labels = group_names(state.table.factors)
-    columns = ", ".join(f.column for f in state.table.factors)
+    labels = group_names(table.factors)
+    columns = ", ".join(f.column for f in table.factors)
     for label, count in zip(labels, n.tolist(), strict=True):
         check_level(count, policy, column=columns, level=label)
     some = np.flatnonzero(n)
@@ -117,4 +96,5 @@ def step(sums: Sums, state: State) -> State | Result:
         "p_value": float(chdtrc(df, chi_square)),
         "strata": strata,
     }
-    return Result(result, state.n, state.rows - state.n, state.notes, int(hidden.sum()))
+    notes = tuple(table.count_notes(sums))
+    return Result(result, table.n, table.rows - table.n, notes, int(hidden.sum()))

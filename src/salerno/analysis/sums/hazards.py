@@ -15,8 +15,8 @@ from salerno.analysis.model import Scope, Sums
 from salerno.analysis.questions import Factor
 from salerno.analysis.sums.columns import flags, integers, is_event, keys_of, matrix, real
 from salerno.analysis.sums.design import Design, codes_of
+from salerno.analysis.sums.follow_up import FollowUp
 from salerno.analysis.sums.risk_sets import RiskSums, Score, score_of
-from salerno.analysis.sums.survival import FollowUp
 
 Array = NDArray[np.float64]
 

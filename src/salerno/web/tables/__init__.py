@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from salerno.web.tables.makers import MAKERS, matrix_of, no_tables
+from salerno.web.tables.makers import MAKERS, curve_name, matrix_of, no_tables
 from salerno.web.tables.notes import SYNTHETIC, disclosure_notes, provenance_facts
 from salerno.web.tables.plain import plain_tables
 from salerno.web.tables.texts import (
@@ -26,6 +26,7 @@ __all__ = [
     "Table",
     "answer_tables",
     "confidence_percent",
+    "curve_name",
     "disclosure_notes",
     "exp",
     "matrix_of",

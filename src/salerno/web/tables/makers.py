@@ -62,12 +62,13 @@ def _survival(result: dict[str, Any], teller: Teller) -> list[Table]:
     result.pop("grid", None)  # the times of the curves, which their tables show
     tables = []
     summary = []
+    title = "Cumulative incidence" if teller.method == "competing_risks" else "Survival"
     for stratum in strata:
-        name = str(stratum.get("stratum", "") or "all")
+        name = curve_name(stratum)
         lists = {k: v for k, v in stratum.items() if isinstance(v, list)}
         single = {k: v for k, v in stratum.items() if not isinstance(v, (list, dict)) and k != "stratum"}
-        summary.append({"stratum": name, **single})
-        names = [n for n in ("time", "at_risk", "events", "survival", "std_error") if n in lists]
+        summary.append({"stratum": str(stratum.get("stratum", "") or "all"), **single})
+        names = [n for n in ("time", "at_risk", "events", "survival", "incidence", "std_error") if n in lists]
         rows = []
         for i in range(len(lists.get("time", []))):
             row = [teller.text(n, lists[n][i]) for n in names]
@@ -76,9 +77,50 @@ def _survival(result: dict[str, Any], teller: Teller) -> list[Table]:
             rows.append(row)
         heads = [teller.word(n) for n in names] + ([teller.interval] if "conf_low" in lists else [])
         hidden = [v for n in names if n in COUNTED for v in lists[n]]
-        tables.append(make_table(f"Survival: {name}", heads, rows, teller.note(hidden)))
+        tables.append(make_table(f"{title}: {name}", heads, rows, teller.note(hidden)))
     if any(len(row) > 1 for row in summary):
-        tables.insert(0, records_table("Survival by group", summary, teller))
+        tables.insert(0, records_table(f"{title} by group", summary, teller))
+    return tables
+
+
+def curve_name(stratum: Mapping[str, Any]) -> str:
+    """Whom and what a curve is about: its group, and its cause where there are several."""
+    group, cause = str(stratum.get("stratum", "") or "all"), stratum.get("cause")
+    if cause is None:
+        return group
+    return str(cause) if group == "all" else f"{group}, {cause}"
+
+
+def _restricted_mean(result: dict[str, Any], teller: Teller) -> list[Table]:
+    strata, contrasts = result.pop("strata", []), result.pop("contrasts", [])
+    title = f"Mean time without the event up to {number_text(result.get('horizon', 0))}"
+    rows = [
+        [
+            str(s["stratum"]),
+            *(teller.text(n, s[n]) for n in ("n", "mean", "std_error")),
+            range_text(s["conf_low"], s["conf_high"]),
+            teller.text("lost", s["lost"]),
+        ]
+        for s in strata
+    ]
+    heads = ["Group", "Persons", "Mean", "Standard error", teller.interval, "Mean time lost"]
+    tables = [make_table(title, heads, rows, teller.note([s["n"] for s in strata]))]
+    for name, low, high, p_value in (
+        ("difference", "conf_low", "conf_high", "p_value"),
+        ("ratio", "ratio_low", "ratio_high", "ratio_p_value"),
+    ):
+        lines = [
+            [
+                f"{c['stratum']} against {c['reference']}",
+                teller.text(name, c.get(name)),
+                range_text(c.get(low), c.get(high)),
+                teller.text(p_value, c.get(p_value)),
+            ]
+            for c in contrasts
+        ]
+        if lines:
+            heads = ["Groups", teller.word(name), teller.interval, "p-value"]
+            tables.append(make_table(f"{teller.word(name)} of means", heads, lines))
     return tables
 
 
@@ -233,6 +275,8 @@ MAKERS: dict[str, Maker] = {
     "cox": _regression,
     "glm": _regression,
     "kaplan_meier": _survival,
+    "competing_risks": _survival,
+    "restricted_mean": _restricted_mean,
     "crosstab": _crosstab,
     "histogram": _histogram,
     "correlation": _correlation,
