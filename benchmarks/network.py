@@ -78,6 +78,13 @@ class Network:
             used[name] = (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
         return used
 
+    def settle(self) -> None:
+        """Wait until all nodes have loaded what they need and are idle."""
+        used = -1.0
+        while (now := sum(self.cpu_seconds().values())) - used > 0.05:
+            used = now
+            time.sleep(1.0)
+
     def entries(self, name: str, act: str) -> list[Entry]:
         """Audit entries of one act at one node."""
         with open_node(self.folders[name]) as node, node.audit() as log:

@@ -59,6 +59,7 @@ class Duties:
         return {}
 
     def _go_round(self) -> None:
+        self._load()
         while not self._stopping.is_set():
             for duty in (self._work_for_hubs, self._harvest, self._checkpoint):
                 try:
@@ -68,6 +69,19 @@ class Duties:
                 except Exception as error:
                     _log.error("a duty failed: %s", type(error).__name__)
             self._stopping.wait(self._node.settings.sync_seconds)
+
+    def _load(self) -> None:
+        """Import now what the first question would otherwise have to wait for."""
+        role = self._node.settings.role
+        if role is ParticipantRole.HOLDER:
+            self._node.engine.load()
+        if role in (ParticipantRole.HOLDER, ParticipantRole.HUB):
+            from salerno.analysis.methods import METHODS
+
+            for name in METHODS:
+                if self._stopping.is_set():
+                    return
+                METHODS[name]
 
     def _work_for_hubs(self) -> None:
         """A holder works for every hub that it has admitted, also for one admitted while it runs."""

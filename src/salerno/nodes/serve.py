@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import socket
 from pathlib import Path
 
@@ -22,6 +23,8 @@ def serve(folder: Path | str) -> None:
         Unavailable: The port is taken.
         NotFound: The folder holds no node.
     """
+    # Several questions run side by side; numpy's own threads would only get in their way.
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     node = open_node(folder)
     settings = node.settings
     logs.configure(settings.log_level)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import threading
 import time
 from dataclasses import dataclass, field
@@ -132,6 +133,10 @@ class KeepingEngine(IbisEngine):
         timer = threading.Timer(self._idle_seconds + 1, self._drop, args=(self._idle_seconds,))
         timer.daemon = True
         timer.start()
+
+    def load(self) -> None:
+        """Import the embedded engine, which takes a second, before somebody waits for it."""
+        importlib.import_module("ibis.backends.duckdb")
 
     def close(self) -> None:
         """Drop every frame that nobody uses, now."""

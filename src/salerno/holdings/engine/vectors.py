@@ -66,10 +66,15 @@ class _Step:
 
 @dataclass(frozen=True)
 class _Total:
-    """One metric: the sum of a vector, of a product of two, or the number of rows."""
+    """One metric: the sum of a vector, of a product of two, the number of rows, or a constant."""
 
     places: tuple[int, ...]
     real: bool
+    constant: int | float | None = None
+
+    def plus(self, one: Any, other: Any) -> Any:
+        """What two parts of the rows give together."""
+        return one + other if self.constant is None else one
 
 
 @dataclass(frozen=True)
@@ -105,9 +110,9 @@ def plan(expression: ir.Table) -> Plan | None:
         return None
     try:
         source = _source(top.parent)
-        maker = _Maker(source.to_expr())
-        groups = tuple(maker.place(_down(key, source)) for key in top.groups.values())
-        totals = tuple(maker.total(_down(metric, source)) for metric in top.metrics.values())
+        maker = _Maker(source)
+        groups = tuple(maker.place(key) for key in top.groups.values())
+        totals = tuple(maker.total(metric) for metric in top.metrics.values())
     except _NotVectors:
         return None
     if not maker.columns:
@@ -151,11 +156,14 @@ def _compute(found: Plan, batches: Iterable[pa.RecordBatch]) -> pa.Table:
             block = {place: _cut(vector, start, start + size) for place, vector in columns.items()}
             for key, values in work.sums(block, size):
                 known = totals.get(key)
-                totals[key] = values if known is None else [a + b for a, b in zip(known, values, strict=True)]
+                if known is not None:
+                    parts = zip(found.totals, known, values, strict=True)
+                    values = [total.plus(one, other) for total, one, other in parts]
+                totals[key] = values
             if len(totals) > _MOST_GROUPS:
                 raise _NotVectors
     if not totals and not found.groups:
-        totals[()] = [0 if not total.places else None for total in found.totals]
+        totals[()] = [None if total.places else (total.constant or 0) for total in found.totals]
     lines = [(*key, *values) for key, values in totals.items()]
     columns_out = list(zip(*lines, strict=True)) if lines else [()] * len(found.schema)
     arrays = [pa.array(c, type=field.type) for field, c in zip(found.schema, columns_out, strict=True)]
@@ -213,7 +221,7 @@ class _Work:
 
     def _total(self, total: _Total, size: int) -> Any:
         if not total.places:
-            return size
+            return size if total.constant is None else total.constant
         values = [self._vectors[place] for place in total.places]
         if any(isinstance(value, Coded) for value in values):
             raise _NotVectors
@@ -232,10 +240,11 @@ class _Work:
 
 
 class _Maker:
-    """Turns expressions on a table into steps, each distinct expression once."""
+    """Turns expressions into steps over a relation's columns, each distinct expression once."""
 
-    def __init__(self, table: ir.Table) -> None:
-        self.table = table
+    def __init__(self, source: ops.Relation) -> None:
+        self.source = source
+        self.table = source.to_expr()
         self.steps: list[_Step] = []
         self.constants: dict[int, Any] = {}
         self.columns: dict[str, int] = {}
@@ -247,12 +256,20 @@ class _Maker:
         real = metric.dtype.is_floating()
         while isinstance(metric, ops.Cast) and isinstance(metric.arg, (ops.Cast, ops.Sum, ops.CountStar)):
             metric = metric.arg
+        if isinstance(metric, (ops.Literal, ops.Cast)):
+            place = self.place(metric)
+            if place not in self.constants:
+                raise _NotVectors
+            return _Total((), real, self.constants[place])
         if isinstance(metric, (ops.Sum, ops.CountStar)) and metric.where is None:
             if isinstance(metric, ops.CountStar):
                 return _Total((), real)
-            if isinstance(metric.arg, ops.Multiply) and metric.dtype.is_floating():
-                return _Total((self.place(metric.arg.left), self.place(metric.arg.right)), True)
-            return _Total((self.place(metric.arg),), real)
+            summed = metric.arg
+            while isinstance(summed, ops.Field) and isinstance(summed.rel, ops.Project):
+                summed = summed.rel.values[summed.name]
+            if isinstance(summed, ops.Multiply) and summed.dtype.is_floating():
+                return _Total((self.place(summed.left), self.place(summed.right)), True)
+            return _Total((self.place(summed),), real)
         raise _NotVectors
 
     def place(self, node: ops.Value) -> int:
@@ -264,6 +281,10 @@ class _Maker:
 
     def _make(self, node: ops.Value) -> int:
         if isinstance(node, ops.Field):
+            if node.rel != self.source:
+                if not isinstance(node.rel, ops.Project):
+                    raise _NotVectors
+                return self.place(node.rel.values[node.name])
             kind = self.table[node.name].type()
             if not (kind.is_float64() or kind.is_integer() or kind.is_boolean() or kind.is_string()):
                 raise _NotVectors
@@ -354,24 +375,6 @@ def _source(relation: ops.Relation) -> ops.Relation:
     return relation
 
 
-def _down(value: ops.Value, source: ops.Relation) -> ops.Value:
-    """An expression in terms of the source's columns alone."""
-    lowered = value.replace(_lower, filter=ops.Value)
-    fields = lowered.find(ops.Field, filter=ops.Value)
-    if any(isinstance(field.rel, ops.Project) for field in fields):
-        return _down(lowered, source)
-    if any(field.rel != source for field in fields):
-        raise _NotVectors
-    return lowered
-
-
-def _lower(node: Any, changed: Mapping[str, Any] | None) -> Any:
-    node = node.__recreate__(changed) if changed else node
-    while isinstance(node, ops.Field) and isinstance(node.rel, ops.Project):
-        node = node.rel.values[node.name]
-    return node
-
-
 def _dtype(node: ops.Value) -> np.dtype[Any]:
     kind: dt.DataType = node.dtype
     if kind.is_floating():
@@ -455,6 +458,10 @@ def _equals(left: Vector, right: Vector) -> Vector:
     return np.equal(left, right)
 
 
+def _differs(left: Vector, right: Vector) -> Vector:
+    return np.logical_not(_equals(left, right))
+
+
 def _in_values(value: Vector, options: Sequence[Any]) -> Vector:
     return value.among(options) if isinstance(value, Coded) else np.isin(value, options)
 
@@ -465,12 +472,16 @@ def _between(value: Vector, low: Vector, high: Vector) -> Vector:
 
 def _cases(*given: Vector) -> Vector:
     *branches, chosen = given
+    if any(isinstance(value, (Coded, str)) for value in (*branches, chosen)):
+        raise _NotVectors
     for condition, result in zip(branches[-2::-2], branches[::-2], strict=True):
         chosen = np.where(condition, result, chosen)
     return chosen
 
 
 def _covering_cases(*branches: Vector) -> Vector:
+    if np.all(branches[0]):
+        return branches[1]
     if not np.all(np.logical_or.reduce(np.broadcast_arrays(*branches[::2]))):
         raise _NotVectors
     return _cases(*branches, 0.0)
@@ -495,5 +506,6 @@ _FUNCTIONS: Mapping[type[ops.Value], Callable[..., Vector]] = {
     ops.Sqrt: _root,
     ops.Power: _power,
     ops.Equals: _equals,
+    ops.NotEquals: _differs,
 }
 """How each operation is evaluated; an expression with any other one stays with the engine."""
