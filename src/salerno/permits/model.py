@@ -187,6 +187,8 @@ class DisclosurePolicy:
         min_degrees_of_freedom: Fewest residual degrees of freedom of a model.
         max_rounds: Most rounds of one question.
         shared_risk_sets: Whether the coordinator may see pooled risk-set sums per event time.
+        holder_estimates: Whether figures of one holder alone may be told where they pass all other rules, as
+            in a meta-analysis of the holders' own models, or in random effects by holder.
         masks: Whether sums must be masked.
         dominance_persons, dominance_share: A sum may not be told when this many persons make up more than
             this share of it.
@@ -207,6 +209,7 @@ class DisclosurePolicy:
     min_degrees_of_freedom: int = 10
     max_rounds: int = 25
     shared_risk_sets: bool = True
+    holder_estimates: bool = True
     masks: bool = True
     dominance_persons: int = 2
     dominance_share: float = 0.9
@@ -226,6 +229,7 @@ class DisclosurePolicy:
             min_degrees_of_freedom=max(self.min_degrees_of_freedom, other.min_degrees_of_freedom),
             max_rounds=min(self.max_rounds, other.max_rounds),
             shared_risk_sets=self.shared_risk_sets and other.shared_risk_sets,
+            holder_estimates=self.holder_estimates and other.holder_estimates,
             masks=self.masks or other.masks,
             dominance_persons=max(self.dominance_persons, other.dominance_persons),
             dominance_share=min(self.dominance_share, other.dominance_share),

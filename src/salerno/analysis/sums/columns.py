@@ -7,14 +7,16 @@ from functools import reduce
 from typing import Any
 
 import ibis
+import ibis.expr.operations as ops
 import ibis.expr.types as ir
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from salerno.analysis.questions import Event, Factor
+from salerno.analysis.questions import HOLDER, Event, Factor
 from salerno.catalogue.model import Datatype, Variable
+from salerno.kernel.errors import Invalid
 
 _LARGEST = 1e300
 
@@ -61,6 +63,19 @@ def is_unlisted(view: ir.Table, factor: Factor) -> ir.BooleanValue:
 def is_event(view: ir.Table, event: Event) -> ir.BooleanValue:
     """Whether a row's time ended with an event."""
     return view[event.column].isin(list(event.codes))
+
+
+def holder_of(view: ir.Table) -> str:
+    """The holder's own name: the one value of the column ``holder``, which every view has as a constant.
+
+    Raises:
+        Invalid: The column is no constant of the view.
+    """
+    node = view.op()
+    value = node.values.get(HOLDER) if isinstance(node, ops.Project) else None
+    if not isinstance(value, ops.Literal):
+        raise Invalid("local-failed", "The view does not say whose it is")
+    return str(value.value)
 
 
 def every(conditions: Iterable[ir.BooleanValue]) -> ir.BooleanValue:
