@@ -150,9 +150,11 @@ class Fit:
             },
         )
 
-    def _information_criterion(self, maximum: Maximum, deviance: float) -> tuple[float, float]:
-        """Log-likelihood and Akaike's criterion as R has them."""
+    def _information_criterion(self, maximum: Maximum, deviance: float) -> tuple[float | None, float | None]:
+        """Log-likelihood and Akaike's criterion as R has them; None where they are infinite."""
         size, totals = len(self.design.columns), self.totals
+        if self.outcome.family.has_dispersion and deviance <= 0:
+            return None, None
         if self.outcome.family.name == "gaussian":
             aic = self.n * (log(2 * pi * deviance / self.n) + 1) + 2 - totals["log_weight"] + 2 * size
             return size + 1 - aic / 2, aic
