@@ -189,6 +189,14 @@ def number(
     return float(value)
 
 
+def whole(value: Any, *, key: str, least: int, most: int) -> int:
+    """A whole number within closed bounds."""
+    found = number(value, key=key, above=least, below=most, closed=True)
+    if found != int(found):
+        raise Invalid("wrong-type", f"{key!r} must be a whole number, not {value!r}")
+    return int(found)
+
+
 def numbers(value: Any, *, key: str, above: float = -math.inf, below: float = math.inf) -> tuple[float, ...]:
     """A list of numbers within closed bounds, not empty."""
     if not isinstance(value, (list, tuple)) or not value:

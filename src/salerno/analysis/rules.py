@@ -156,18 +156,23 @@ def check_scope(
             raise Refused("scope-dictionary", f"The agreed levels of {name!r} lack some of this holder's")
 
 
-def check_next_round(call: RoundCall, *, last: int, policy: DisclosurePolicy) -> None:
+def check_next_round(call: RoundCall, *, last: int, most: int) -> None:
     """A round follows the one before, and there are not too many.
+
+    Args:
+        call: Which round is asked for.
+        last: The last one that was answered.
+        most: How many the disclosure policy lets the question have.
 
     Raises:
         Refused: ``round-order`` or ``too-many-rounds``.
     """
     if call.round != last + 1:
         raise Refused("round-order", f"Round {call.round} does not follow round {last}")
-    if call.round > policy.max_rounds:
+    if call.round > most:
         raise Refused(
             "too-many-rounds",
-            f"Round {call.round} is more than the {policy.max_rounds} that one question may have",
+            f"Round {call.round} is more than the {most} that one question may have",
             rule="the holder's disclosure policy",
         )
 

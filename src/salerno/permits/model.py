@@ -186,6 +186,7 @@ class DisclosurePolicy:
         max_parameter_ratio: Most model parameters per observation.
         min_degrees_of_freedom: Fewest residual degrees of freedom of a model.
         max_rounds: Most rounds of one question.
+        max_training_rounds: Most rounds of a question that trains a model step by step.
         shared_risk_sets: Whether the coordinator may see pooled risk-set sums per event time.
         holder_estimates: Whether figures of one holder alone may be told where they pass all other rules, as
             in a meta-analysis of the holders' own models, or in random effects by holder.
@@ -208,6 +209,7 @@ class DisclosurePolicy:
     max_parameter_ratio: float = 0.33
     min_degrees_of_freedom: int = 10
     max_rounds: int = 25
+    max_training_rounds: int = 300
     shared_risk_sets: bool = True
     holder_estimates: bool = True
     masks: bool = True
@@ -228,6 +230,7 @@ class DisclosurePolicy:
             max_parameter_ratio=min(self.max_parameter_ratio, other.max_parameter_ratio),
             min_degrees_of_freedom=max(self.min_degrees_of_freedom, other.min_degrees_of_freedom),
             max_rounds=min(self.max_rounds, other.max_rounds),
+            max_training_rounds=min(self.max_training_rounds, other.max_training_rounds),
             shared_risk_sets=self.shared_risk_sets and other.shared_risk_sets,
             holder_estimates=self.holder_estimates and other.holder_estimates,
             masks=self.masks or other.masks,

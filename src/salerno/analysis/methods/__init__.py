@@ -12,6 +12,7 @@ from typing import cast
 
 from salerno.analysis.model import Method, Question
 from salerno.kernel.errors import Invalid, near
+from salerno.permits.model import DisclosurePolicy
 
 
 class _Methods(Mapping[str, Method]):
@@ -37,6 +38,15 @@ class _Methods(Mapping[str, Method]):
 
 
 METHODS: Mapping[str, Method] = _Methods()
+
+
+def most_rounds(method: Method, policy: DisclosurePolicy) -> int:
+    """How many rounds a question may have: a method that trains a model has a limit of its own.
+
+    Such a method has ``TRAINS = True``. Its sums are over parts of the persons, each of which has enough of
+    them, and the parts follow from the totals alone; see decision 9.
+    """
+    return policy.max_training_rounds if getattr(method, "TRAINS", False) else policy.max_rounds
 
 
 def method_of(question: Question) -> Method:

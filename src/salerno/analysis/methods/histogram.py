@@ -20,7 +20,7 @@ from salerno.analysis.disclosure.cells import hidden_cells, merged
 from salerno.analysis.disclosure.persons import check_persons, check_some
 from salerno.analysis.grids import N_MAGNITUDES, Bracket, enclosing, magnitude_edges, nice_step
 from salerno.analysis.model import Aggregate, Parameter, Question, Result, Scope, Sums
-from salerno.analysis.questions import check_keys, number, numbers, numeric, required
+from salerno.analysis.questions import check_keys, numbers, numeric, required, whole
 from salerno.analysis.sums.bins import (
     guard_bins,
     local_brackets,
@@ -75,10 +75,7 @@ def start(question: Question, scope: Scope) -> State:
                 "wrong-edges", f"'bins' must be 2 to {_MOST_BINS} rising edges, or a number of bins"
             )
         return State(scope, variable, 0, edges)
-    n_bins = number(bins, key="bins", above=1, below=_MOST_BINS, closed=True)
-    if n_bins != floor(n_bins):
-        raise Invalid("wrong-type", f"'bins' must be a whole number or a list of edges, not {bins!r}")
-    return State(scope, variable, int(n_bins))
+    return State(scope, variable, whole(bins, key="bins", least=1, most=_MOST_BINS))
 
 
 def local(view: ir.Table, state: State) -> Aggregate:

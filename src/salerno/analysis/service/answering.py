@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from salerno.analysis.masking import add, decode, encode, mask
-from salerno.analysis.methods import method_of
+from salerno.analysis.methods import method_of, most_rounds
 from salerno.analysis.model import (
     ArraySpec,
     Method,
@@ -104,7 +104,8 @@ class Answering:
         totals: bytes | None = None
         if replay is None:
             replay = self._agree(call, work)
-        check_next_round(call, last=len(replay.rounds), policy=replay.scope.policy)
+        most = most_rounds(replay.method, replay.scope.policy)
+        check_next_round(call, last=len(replay.rounds), most=most)
         if call.scope != replay.scope_digest:
             raise Refused("scope-altered", "The round names another scope than the one agreed on")
         state = replay.state

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from salerno.analysis.masking import add, decode
-from salerno.analysis.methods import method_of
+from salerno.analysis.methods import method_of, most_rounds
 from salerno.analysis.model import (
     ArraySpec,
     AskedQuestion,
@@ -243,7 +243,7 @@ class Runner:
                     answer_question(
                         desk, self._parts, job.study, job.asked, job.method.NAME, run, number, state
                     )
-                elif number >= scope.policy.max_rounds:
+                elif number >= most_rounds(job.method, scope.policy):
                     raise _Ended(no_end(number))
                 else:
                     token = self._open_round(desk, job, run, number + 1, shares)

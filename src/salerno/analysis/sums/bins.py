@@ -26,28 +26,43 @@ def is_binnable(view: ir.Table, variable: Variable) -> ir.BooleanValue:
     return present & (as_number(view, variable).abs() < real(LARGEST))
 
 
-def local_magnitudes(view: ir.Table, variable: Variable) -> Aggregate:
-    """Rows, and values by sign and power of two: ``rows``, ``bins``, ``inner``."""
-    rows = view.select(x=as_number(view, variable), ok=is_binnable(view, variable).fill_null(False))
-    size = ibis.cases((rows.ok & (rows.x != 0), rows.x.abs()))
+def magnitude(x: ir.NumericValue, ok: ir.BooleanValue) -> ir.IntegerValue:
+    """A value's bin by sign and power of two, from 0 to `N_MAGNITUDES` - 1; null where it is not to count."""
+    size = ibis.cases((ok & (x != 0), x.abs()))
     power = (size.ln() * real(1 / log(2))).floor()
     # The logarithm may be off by a hair at a power of two itself; the power says on which side.
     power = power + ibis.cases(
         (size >= real(2) ** (power + 1), real(1)), (size < real(2) ** power, real(-1)), else_=real(0)
     )
     # Bins are closed below, so a negative power of two belongs to the bin nearer to zero.
-    power = power - ibis.cases(((rows.x < 0) & (size == real(2) ** power), real(1)), else_=real(0))
+    power = power - ibis.cases(((x < 0) & (size == real(2) ** power), real(1)), else_=real(0))
     exponent = ibis.greatest(ibis.least(power.cast("int64"), HIGHEST), LOWEST - 1)
     step = exponent - (LOWEST - 1)
-    place = ibis.cases((rows.x > 0, step), (rows.x < 0, -step), else_=0)
-    place = rows.ok.ifelse(place + N_EXPONENTS, ibis.null())
-    expression = rows.group_by(bin=place).aggregate(n=rows.count())
+    place = ibis.cases((x > 0, step), (x < 0, -step), else_=0)
+    return ok.ifelse(place + N_EXPONENTS, ibis.null())
+
+
+def unit(x: ir.NumericValue, brackets: Sequence[Bracket], offset: int = 0) -> ir.IntegerValue:
+    """A value's place among the unit bins of disjoint brackets, one after the other; null outside of them."""
+    branches = []
+    for bracket in brackets:
+        inside = (x >= real(bracket.start)) & (x < real(bracket.end))
+        place = (x * real(ldexp(1.0, -bracket.exponent))).floor().cast("int64")
+        branches.append((inside, place + (offset - bracket.low)))
+        offset += bracket.n_units
+    return ibis.cases(*branches)
+
+
+def local_magnitudes(view: ir.Table, variable: Variable) -> Aggregate:
+    """Rows, and values by sign and power of two: ``rows``, ``bins``, ``inner``."""
+    rows = view.select(x=as_number(view, variable), ok=is_binnable(view, variable).fill_null(False))
+    expression = rows.group_by(bin=magnitude(rows.x, rows.ok)).aggregate(n=rows.count())
 
     def finish(table: pa.Table) -> Sums:
         counts = integers(table, "n")
         return {
             "rows": np.array(counts.sum(), dtype=np.int64),
-            "bins": scatter(_places(table), counts, N_MAGNITUDES),
+            "bins": scatter(places(table), counts, N_MAGNITUDES),
             "inner": np.zeros(N_MAGNITUDES, dtype=np.int64),
         }
 
@@ -57,19 +72,12 @@ def local_magnitudes(view: ir.Table, variable: Variable) -> Aggregate:
 def local_brackets(view: ir.Table, variable: Variable, brackets: Sequence[Bracket]) -> Aggregate:
     """Values in the unit bins of disjoint brackets, one after the other: ``bins``, ``inner``."""
     rows = view.filter(is_binnable(view, variable)).select(x=as_number(view, variable))
-    branches = []
-    offset = 0
-    for bracket in brackets:
-        inside = (rows.x >= real(bracket.start)) & (rows.x < real(bracket.end))
-        unit = (rows.x * real(ldexp(1.0, -bracket.exponent))).floor().cast("int64")
-        branches.append((inside, unit + (offset - bracket.low)))
-        offset += bracket.n_units
-    expression = rows.group_by(bin=ibis.cases(*branches)).aggregate(n=rows.count())
-    size = offset
+    expression = rows.group_by(bin=unit(rows.x, brackets)).aggregate(n=rows.count())
+    size = sum(bracket.n_units for bracket in brackets)
 
     def finish(table: pa.Table) -> Sums:
         return {
-            "bins": scatter(_places(table), integers(table, "n"), size),
+            "bins": scatter(places(table), integers(table, "n"), size),
             "inner": np.zeros(size, dtype=np.int64),
         }
 
@@ -84,7 +92,7 @@ def local_edges(view: ir.Table, variable: Variable, edges: Sequence[float]) -> A
     def finish(table: pa.Table) -> Sums:
         size = len(edges) + 1
         return {
-            "bins": scatter(_places(table), integers(table, "n"), size),
+            "bins": scatter(places(table), integers(table, "n"), size),
             "hidden": np.zeros(size, dtype=np.int64),
         }
 
@@ -136,7 +144,8 @@ def runs(sums: Sums, brackets: Sequence[Bracket], min_cell: int) -> list[list[Br
     return result
 
 
-def _places(table: pa.Table) -> Counts:
+def places(table: pa.Table) -> Counts:
+    """The bin of each aggregated row; -1 for those in none."""
     return np.array(
         [-1 if value is None else int(value) for value in table["bin"].to_pylist()], dtype=np.int64
     )

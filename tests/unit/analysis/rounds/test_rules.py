@@ -165,11 +165,11 @@ def test_policies_merge_to_the_strictest() -> None:
 
 def test_rounds_follow_each_other_up_to_the_limit() -> None:
     call = RoundCall(question_id="q", run=1, round=3, scope="s")
-    check_next_round(call, last=2, policy=DisclosurePolicy())
+    check_next_round(call, last=2, most=25)
     with pytest.raises(Refused, match="round-order"):
-        check_next_round(call, last=3, policy=DisclosurePolicy())
+        check_next_round(call, last=3, most=25)
     with pytest.raises(Refused, match="too-many-rounds"):
-        check_next_round(call, last=2, policy=DisclosurePolicy(max_rounds=2))
+        check_next_round(call, last=2, most=2)
 
 
 def header(words: bytes = b"12345678", **changes) -> ShareHeader:
