@@ -356,4 +356,4 @@ def is_defined(view: ir.Table, numeric: Numeric, scope: Scope) -> ir.BooleanValu
     present = every(is_present(view, variable(scope, name, role="formula")) for name in numeric.columns)
     if numeric.node.kind == "name":
         return present
-    return present & evaluate(view, numeric.node, scope).between(-1e150, 1e150)
+    return present & (evaluate(view, numeric.node, scope).abs() <= 1e150)

@@ -16,7 +16,7 @@ from salerno.permits.model import Condition
 
 
 def condition_expression(table: ibis.Table, condition: Condition, *, where: str) -> ibis.ir.BooleanValue:
-    """One condition over a table's columns; a missing value never meets it.
+    """One condition over a table's columns; a missing value and not-a-number never meet it.
 
     Args:
         table: Table or frame that has the column.
@@ -33,6 +33,12 @@ def condition_expression(table: ibis.Table, condition: Condition, *, where: str)
             remedy=near(condition.column, table.columns),
         )
     column = table[condition.column]
+    met = _compared(column, condition)
+    # Engines differ on whether NaN is equal to itself or greater than others; to us it is a missing value.
+    return met & ~column.isnan() if isinstance(column.type(), dt.Floating) else met
+
+
+def _compared(column: ibis.ir.Column, condition: Condition) -> ibis.ir.BooleanValue:
     if condition.operator == "in":
         if not isinstance(condition.value, (list, tuple)):
             raise Invalid(

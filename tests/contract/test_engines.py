@@ -1,0 +1,422 @@
+"""The same questions on every engine: DuckDB's answers, whether rows lie on PostgreSQL, Spark or Trino.
+
+One holder's rows lie on the engine that is tested, the other's are files, as holders of one study differ.
+Every engine is reached by its address, and its rows through the permitted view, as a holder's are.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import closing
+from dataclasses import dataclass, replace
+from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import ibis
+import numpy as np
+import psycopg
+import pyarrow as pa
+import pyarrow.csv
+import pyarrow.parquet
+import pytest
+
+from salerno.analysis.methods import METHODS, method_of
+from salerno.analysis.model import Result, Scope, Sums
+from salerno.analysis.service.local import compute
+from salerno.holdings.engine.opening import IbisEngine, read_rows
+from salerno.holdings.engine.sources import open_source
+from salerno.holdings.model import Holding, StudyFrame
+from salerno.holdings.service import OpenedFrame
+from salerno.kernel.errors import Invalid, SalernoError, Unavailable
+from salerno.nodes.demo_data import GIBLEED_FRAME, synthetic_omop
+from salerno.permits.model import Condition, DataScope
+from salerno.permits.rules import opt_out_token
+from tests.unit.analysis.methods.harness import OPEN
+
+pytestmark = [pytest.mark.serial, pytest.mark.slow]
+
+QUESTIONS: dict[str, list[dict[str, Any]]] = {
+    "count": [{"by": ["sex", "holder"]}],
+    "describe": [{"variables": ["age", "flag", "dose", "stage"], "by": "site"}],
+    "crosstab": [{"rows": "sick", "columns": "site"}],
+    "histogram": [{"variable": "lab", "bins": 10}],
+    "quantiles": [{"variable": "lab", "probabilities": [0.05, 0.5, 0.95]}, {"variable": "time"}],
+    "correlation": [{"variables": ["age", "lab", "flag"]}],
+    "pca": [{"variables": ["age", "lab", "time"]}],
+    "t_test": [{"variable": "lab", "by": "sex"}],
+    "kaplan_meier": [
+        {"time": "time", "event": "sick", "by": "site"},
+        {"time": "lab", "event": "flag", "grid": 1},
+    ],
+    "log_rank": [{"time": "time", "event": "flag", "by": "sex"}],
+    "cox": [
+        {"formula": "Surv(time, sick) ~ age + sex + flag"},
+        {"formula": "Surv(lab, sick) ~ log(age) * sex", "strata": None},
+    ],
+    "glm": [
+        {"formula": "sick ~ age * sex + flag", "family": "binomial"},
+        {"formula": "time ~ age + I(lab^2)", "family": "poisson", "weights": "lab", "offset": "log(lab)"},
+        {"formula": "lab ~ age + sqrt(time) + site"},
+    ],
+}
+"""Questions by method; a method without one fails below."""
+
+HOLDERS = {"did:web:here.example": "here", "did:web:there.example": "there"}
+
+
+@pytest.mark.parametrize("name", list(METHODS))
+def test_every_method_is_asked_here(name: str) -> None:
+    assert QUESTIONS.get(name), f"add an example of {name!r} to QUESTIONS in {__file__}"
+
+
+def rows(seed: int) -> pa.Table:
+    """A holder's table, with what real ones have: gaps, signs in texts, and numbers that are none."""
+    rng = np.random.default_rng(seed)
+    n = 160
+    age = rng.normal(60, 10, n)
+    lab = rng.gamma(2.0, 3.0, n).round(1) + 0.1
+    missing = np.arange(n) % 13 == 0
+    lab[5], age[7] = np.nan, np.inf
+    return pa.table(
+        {
+            "id": [f"{i:04d}" for i in range(n)],
+            "age": pa.array(age, mask=missing),
+            "lab": lab,
+            "time": pa.array(rng.integers(1, 60, n)),
+            "sick": pa.array((rng.random(n) < 0.5).astype("int32")),
+            "flag": pa.array(rng.random(n) < 0.5, mask=np.arange(n) % 17 == 0),
+            "sex": pa.array(rng.choice(["F", "M"], n), mask=missing),
+            "site": rng.choice(["Tübingen", "L'Aquila", 'back\\slash "quoted"', "%_ 100"], n),
+            "dose": pa.array([Decimal(int(i)) / 4 for i in rng.integers(0, 90, n)], pa.decimal128(10, 2)),
+            "stage": pa.array(rng.integers(0, 4, n).astype("int16")),
+            "huge": 1e15 + rng.integers(0, 100, n),
+            "same": [1.5] * n,
+            "seen": [date(2020, 1, 1) + timedelta(days=int(i)) for i in rng.integers(0, 900, n)],
+        }
+    )
+
+
+def write(folder: Path, tables: Mapping[str, pa.Table]) -> str:
+    folder.mkdir()
+    for name, table in tables.items():
+        pyarrow.parquet.write_table(table, folder / f"{name}.parquet")
+    return str(folder)
+
+
+def load_postgres(url: str, schema: str, tables: Mapping[str, pa.Table]) -> str:
+    kinds = {"double": "double precision", "int64": "bigint", "int32": "int", "int16": "smallint"}
+    kinds |= {
+        "string": "text",
+        "bool": "boolean",
+        "date32[day]": "date",
+        "decimal128(10, 2)": "numeric(10, 2)",
+    }
+    kinds |= {"timestamp[us]": "timestamp"}
+    with psycopg.connect(url, autocommit=True) as own:
+        own.execute(f"CREATE SCHEMA {schema}")
+        for name, table in tables.items():
+            columns = ", ".join(f'"{field.name}" {kinds[str(field.type)]}' for field in table.schema)
+            own.execute(f'CREATE TABLE {schema}."{name}" ({columns})')
+            text = io.BytesIO()
+            pyarrow.csv.write_csv(table, text)
+            with own.cursor().copy(f'COPY {schema}."{name}" FROM STDIN (FORMAT csv, HEADER)') as copy:
+                copy.write(text.getvalue())
+    return f"{url}?schema={schema}"
+
+
+def load_trino(url: str, schema: str, tables: Mapping[str, pa.Table]) -> str:
+    import trino
+
+    kinds = {"int64": "bigint", "int32": "integer", "int16": "smallint", "string": "varchar"}
+    kinds |= {"bool": "boolean", "date32[day]": "date", "decimal128(10, 2)": "decimal(10, 2)"}
+    kinds |= {"timestamp[us]": "timestamp(6)"}
+
+    def literal(value: Any) -> str:
+        if value is None:
+            return "NULL"
+        if isinstance(value, float):
+            return f"double '{value!r}'".replace("'inf'", "'Infinity'").replace("'nan'", "'NaN'")
+        if isinstance(value, datetime):
+            return f"timestamp '{value}'"
+        if isinstance(value, date):
+            return f"date '{value}'"
+        return str(value) if isinstance(value, (bool, int, Decimal)) else "'" + value.replace("'", "''") + "'"
+
+    parts = urlsplit(url)
+    with trino.dbapi.connect(host=parts.hostname, port=parts.port, user="tester", catalog="memory") as own:
+        cursor = own.cursor()
+        cursor.execute(f"CREATE SCHEMA memory.{schema}").fetchall()
+        for name, table in tables.items():
+            columns = ", ".join(f'"{f.name}" {kinds.get(str(f.type), "double")}' for f in table.schema)
+            cursor.execute(f'CREATE TABLE memory.{schema}."{name}" ({columns})').fetchall()
+            for start in range(0, table.num_rows, 2000):
+                part = zip(*table.slice(start, 2000).to_pydict().values(), strict=True)
+                listed = ", ".join(f"({', '.join(map(literal, row))})" for row in part)
+                cursor.execute(f'INSERT INTO memory.{schema}."{name}" VALUES {listed}').fetchall()
+    return f"{url}/memory/{schema}"
+
+
+Load = Callable[[str, Mapping[str, pa.Table]], str]
+"""Puts tables under a name on an engine and tells their address."""
+
+
+@pytest.fixture(scope="session", params=["postgresql", "spark", "trino"])
+def load(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Load:
+    if request.param == "postgresql":
+        url = request.getfixturevalue("postgres_url").removesuffix("postgres") + "engines"
+        with psycopg.connect(request.getfixturevalue("postgres_url"), autocommit=True) as admin:
+            admin.execute("CREATE DATABASE engines")
+        return lambda name, tables: load_postgres(url, name, tables)
+    if request.param == "trino":
+        server = request.getfixturevalue("trino_server")
+        return lambda name, tables: load_trino(server, name, tables)
+    server = request.getfixturevalue("spark_server")
+    place = tmp_path_factory.mktemp("spark [files]")
+    return lambda name, tables: f"{server}?path={write(place / name, tables)}"
+
+
+def holding(source: str) -> Holding:
+    return Holding(
+        id="h",
+        dataset="urn:d",
+        title="H",
+        source=source,
+        kind="tables",
+        person_column="id",
+        date_column="seen",
+        connected_at=datetime.now(UTC),
+    )
+
+
+def opened(source: str, name: str, frame: StudyFrame | None = None, **changes: Any) -> OpenedFrame:
+    columns = tuple(rows(0).column_names)
+    scope = DataScope(dataset="urn:d", holder="did:web:h", country="FR", tables={"patients": columns})
+    return IbisEngine().open(
+        holding(source),
+        frame or StudyFrame(),
+        replace(scope, **changes),
+        opted_out=frozenset({opt_out_token(b"salt", f"{i:04d}") for i in (3, 4, 158)}),
+        salt=b"salt",
+        min_cell=1,
+        holder_name=name,
+    )
+
+
+@dataclass
+class Open:
+    """A frame as the part of a holder that computes rounds sees it."""
+
+    frame: OpenedFrame
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.frame, name)
+
+    def run(self, build: Callable[[ibis.Table], ibis.Table]) -> pa.Table:
+        expression = build(self.frame.table)
+        self.frame.check(expression)
+        return self.frame.compute(expression)
+
+
+@pytest.fixture(scope="session")
+def files(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[Open]]:
+    """Both holders' frames on DuckDB."""
+    place = tmp_path_factory.mktemp("files")
+    frames = [
+        opened(write(place / name, {"patients": rows(seed)}), name)
+        for seed, name in enumerate(HOLDERS.values())
+    ]
+    yield [Open(frame) for frame in frames]
+    for frame in frames:
+        frame.close()
+
+
+@pytest.fixture(scope="session")
+def here(load: Load) -> Iterator[Open]:
+    """The first holder's frame on the engine that is tested."""
+    with closing(opened(load("here", {"patients": rows(0)}), "here")) as frame:
+        yield Open(frame)
+
+
+def ask(question: Mapping[str, Any], views: Sequence[Any], scope: Scope) -> Result:
+    method = method_of(question)
+    state = method.start(question, scope)
+    for _ in range(scope.policy.max_rounds):
+        total: Sums = {}
+        for view, name in zip(views, HOLDERS.values(), strict=True):
+            sums = method.guard(compute(view, method, state, scope, name), state, scope)
+            total = {key: total[key] + value if total else value for key, value in sums.items()}
+        state = method.step(total, state)
+        if isinstance(state, Result):
+            return state
+    raise AssertionError("no answer")
+
+
+WANTED: dict[str, Result] = {}
+
+
+@pytest.mark.parametrize(
+    "question",
+    [{"method": name, **question} for name, listed in QUESTIONS.items() for question in listed],
+    ids=lambda q: f"{q['method']}-{q.get('formula', q.get('variable', ''))}",
+)
+def test_the_same_answer_as_on_duckdb(question: dict[str, Any], here: Open, files: list[Open]) -> None:
+    scope = Scope(dictionary=files[0].dictionary, policy=OPEN, holders=tuple(HOLDERS), names=HOLDERS)
+    wanted = WANTED.setdefault(repr(question), ask(question, files, scope))
+    got = ask(question, [here, files[1]], scope)
+    assert (got.n, got.n_missing) == (wanted.n, wanted.n_missing)
+    same(got.result, wanted.result)
+
+
+def same(got: Any, wanted: Any) -> None:
+    if isinstance(wanted, dict):
+        assert got.keys() == wanted.keys()
+        for key, value in wanted.items():
+            same(got[key], value)
+    elif isinstance(wanted, list):
+        assert len(got) == len(wanted)
+        for left, right in zip(got, wanted, strict=True):
+            same(left, right)
+    elif isinstance(wanted, float):
+        assert got == pytest.approx(wanted, rel=1e-9, abs=1e-11, nan_ok=True)
+    else:
+        assert got == wanted
+
+
+def test_not_a_number_is_missing(files: list[Open]) -> None:
+    """Writers of Parquet leave it out of a column's smallest and largest value."""
+    scope = Scope(dictionary=files[0].dictionary, policy=OPEN, holders=tuple(HOLDERS), names=HOLDERS)
+    n = sum(rows(seed).num_rows for seed in range(2))
+    answer = ask({"method": "describe", "variables": ["lab"]}, files, scope)
+    assert (answer.n, answer.n_missing) == (n - 6 - 2, 2)
+
+
+def test_the_same_dictionary(here: Open, files: list[Open]) -> None:
+    assert here.dictionary == files[0].dictionary
+    assert here.n_persons == files[0].n_persons == 157
+    assert "L'Aquila" in here.dictionary.variables["site"].levels
+
+
+CONDITIONS = (
+    Condition(column="site", operator="in", value=["L'Aquila", 'back\\slash "quoted"']),
+    Condition(column="site", operator="!=", value="%_ 100"),
+    Condition(column="dose", operator=">=", value=2.25),
+    Condition(column="flag", operator="==", value=True),
+    Condition(column="lab", operator=">", value=0.1),
+    Condition(column="seen", operator=">", value="2020-03-01"),
+)
+
+
+def test_the_same_rows_are_permitted(load: Load, files: list[Open], tmp_path: Path) -> None:
+    """Conditions of the permit and the question, dates, opted-out persons; and sums of large numbers."""
+
+    def sums(source: str) -> dict[str, Any]:
+        frame = StudyFrame(where=CONDITIONS[2:])
+        limits = {"rows": {"patients": CONDITIONS[:2]}, "covers_to": date(2022, 1, 1)}
+        with closing(opened(source, "h", frame, **limits)) as ready:
+            view = ready.table
+            known = view.filter(view.lab.between(-1e300, 1e300))
+            figures = {
+                "n": view.count(),
+                "huge": view.huge.sum(),
+                "same": view.same.var(),
+                "lab": known.lab.sum(),
+            }
+            row = ready.compute(
+                known.aggregate(**{k: v for k, v in figures.items() if k != "n"})
+            ).to_pylist()[0]
+            return row | {"n": ready.n_persons, "names": list(ready.dictionary.variables)}
+
+    tables = {"patients": rows(0)}
+    wanted = sums(write(tmp_path / "wanted", tables))
+    assert wanted["n"] > 15
+    assert wanted["huge"] > 15e15
+    same(sums(load("permitted", tables)), wanted)
+
+
+def test_the_same_measures(load: Load, tmp_path: Path) -> None:
+    tables = {"patients": rows(0), "visits": rows(1).slice(0, 50)}
+    sources = [write(tmp_path / "wanted", tables), load("measured", tables)]
+    wanted, got = (IbisEngine().measure(holding(source)) for source in sources)
+    assert got == wanted
+
+
+def test_the_same_frame_of_omop_data(load: Load, tmp_path: Path) -> None:
+    folder = synthetic_omop(tmp_path / "omop", 250, seed=5)
+    tables = {file.stem: pyarrow.parquet.read_table(file) for file in sorted(folder.glob("*.parquet"))}
+    frame = replace(GIBLEED_FRAME, washout_days=0)
+    without = ("SYN-5-1", "SYN-5-2", "SYN-5-3", "nobody")
+    wanted, got = (
+        sorted(map(repr, read_rows(source, frame, without=without).to_pylist()))
+        for source in (str(folder), load("cdm", tables))
+    )
+    assert len(wanted) > 100
+    assert got == wanted
+
+
+def test_nothing_but_the_named_schema_can_be_reached(load: Load) -> None:
+    source = load("named", {"patients": rows(0)})
+    load("unnamed", {"secrets": rows(1)})
+    with open_source(source) as found:
+        assert found.names == ("patients",)
+        with pytest.raises(Invalid, match="missing-table"):
+            found.table("secrets")
+
+
+def test_a_master_can_be_named_instead_of_a_server(files: list[Open], tmp_path: Path) -> None:
+    """The driver is this process's own; it stays until the process ends."""
+    pytest.importorskip("pyspark")
+    from tests.contract.clusters import needs_java
+
+    needs_java()
+    folder = write(tmp_path / "files", {"patients": rows(0)})
+    source = f"spark+local[2]?path={folder}&spark.sql.shuffle.partitions=2"
+    scope = Scope(dictionary=files[0].dictionary, policy=OPEN, holders=tuple(HOLDERS), names=HOLDERS)
+    question = {"method": "describe", **QUESTIONS["describe"][0]}
+    with closing(opened(source, "here")) as frame:
+        got = ask(question, [Open(frame), files[1]], scope)
+        same(got.result, ask(question, files, scope).result)
+    with pytest.raises(Invalid, match="a process can have one"):
+        open_source(source.replace("[2]", "[1]"))
+
+
+WRONG = {
+    "sc://127.0.0.1:9/?schema=cdm": ("database-down", Unavailable),
+    "sc://127.0.0.1:9/;token=hush?path=/data": ("database-down", Unavailable),
+    "spark://127.0.0.1:9?schema=cdm": ("database-down", Unavailable),
+    "sc://127.0.0.1:9/": ("source-parameter", Invalid),
+    "spark+yarn?schema=cdm&path=/data": ("source-parameter", Invalid),
+    "spark+yarn?shema=cdm": ("source-parameter", Invalid),
+    "trino://me:hush@127.0.0.1:9/hive/cdm": ("database-down", Unavailable),
+    "trino://127.0.0.1:9/hive": ("source-parameter", Invalid),
+    "trino://127.0.0.1:9/hive/cdm?shema=x": ("source-parameter", Invalid),
+    "mysql://127.0.0.1/cdm": ("source-kind", Invalid),
+}
+
+
+@pytest.mark.parametrize("source", list(WRONG))
+def test_what_is_said_of_an_address_that_leads_nowhere(source: str) -> None:
+    pytest.importorskip("pyspark")
+    pytest.importorskip("trino")
+    code, branch = WRONG[source]
+    with pytest.raises(SalernoError) as caught:
+        open_source(source)
+    assert caught.value.code == code
+    assert isinstance(caught.value, branch)
+    assert "hush" not in str(caught.value)
+
+
+def test_what_the_clusters_say_when_a_name_is_wrong(spark_server: str, trino_server: str) -> None:
+    load_trino(trino_server, "written", {"patients": rows(0).slice(0, 5)})
+    said = {
+        f"{spark_server}?path=/nowhere": "There is no folder '/nowhere'",
+        f"{spark_server}?schema=defualt": "Did you mean 'default'",
+        f"{trino_server}/memori/written": "Did you mean 'memory'",
+        f"{trino_server}/memory/writen": "Did you mean 'written'",
+    }
+    for source, sentence in said.items():
+        with pytest.raises(Invalid, match=sentence):
+            open_source(source)
