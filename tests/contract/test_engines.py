@@ -53,6 +53,8 @@ QUESTIONS: dict[str, list[dict[str, Any]]] = {
         {"time": "lab", "event": "flag", "grid": 1},
     ],
     "log_rank": [{"time": "time", "event": "flag", "by": "sex"}],
+    "competing_risks": [{"time": "time", "event": "stage", "causes": [1, 2], "by": "sex"}],
+    "restricted_mean": [{"time": "lab", "event": "sick", "by": "sex", "horizon": 5}],
     "cox": [
         {"formula": "Surv(time, sick) ~ age + sex + flag"},
         {"formula": "Surv(lab, sick) ~ log(age) * sex", "strata": None},
@@ -60,8 +62,10 @@ QUESTIONS: dict[str, list[dict[str, Any]]] = {
     "glm": [
         {"formula": "sick ~ age * sex + flag", "family": "binomial"},
         {"formula": "time ~ age + I(lab^2)", "family": "poisson", "weights": "lab", "offset": "log(lab)"},
-        {"formula": "lab ~ age + sqrt(time) + site"},
+        {"formula": "lab ~ ns(age, df = 3) + sqrt(time) + site", "errors": "HC1"},
+        {"formula": "lab ~ age + cluster(stage)", "family": "gamma", "link": "log", "diagnostics": True},
     ],
+    "meta": [{"question": {"method": "glm", "formula": "sick ~ age + flag", "family": "binomial"}}],
 }
 """Questions by method; a method without one fails below."""
 
@@ -92,7 +96,7 @@ def rows(seed: int) -> pa.Table:
             "sex": pa.array(rng.choice(["F", "M"], n), mask=missing),
             "site": rng.choice(["Tübingen", "L'Aquila", 'back\\slash "quoted"', "%_ 100"], n),
             "dose": pa.array([Decimal(int(i)) / 4 for i in rng.integers(0, 90, n)], pa.decimal128(10, 2)),
-            "stage": pa.array(rng.integers(0, 4, n).astype("int16")),
+            "stage": pa.array(rng.integers(0, 3, n).astype("int16")),
             "huge": 1e15 + rng.integers(0, 100, n),
             "same": [1.5] * n,
             "seen": [date(2020, 1, 1) + timedelta(days=int(i)) for i in rng.integers(0, 900, n)],
