@@ -15,6 +15,7 @@ from litestar import Litestar
 
 from salerno.analysis.api import routes
 from salerno.kernel.errors import Refused
+from salerno.nodes.rehearse import Rehearsals
 from salerno.permits.model import DisclosurePolicy
 from salerno.web.callers import Caller, CallerMiddleware
 from salerno.web.problems import problem_handlers
@@ -47,7 +48,9 @@ class Served:
             )
 
         app = Litestar(
-            routes(self.space.coordinator, lambda user: [self.permit] if user == USER else []),
+            routes(
+                self.space.coordinator, lambda user: [self.permit] if user == USER else [], Rehearsals(), list
+            ),
             exception_handlers=problem_handlers(),
             openapi_config=None,
         )

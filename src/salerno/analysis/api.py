@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from litestar import Request, Response, get, post
 from litestar.params import FromPath, FromQuery
@@ -15,10 +15,11 @@ from litestar.types import ControllerRouterHandler
 from salerno.analysis.model import AskedQuestion, QuestionState, Share, Study, StudyOptions
 from salerno.analysis.service.bell import holder_topic, question_topic
 from salerno.analysis.service.coordinator import Coordinator
+from salerno.catalogue.model import DatasetDescription
 from salerno.holdings.model import StudyFrame
 from salerno.identity.model import ParticipantRole, PersonRole
 from salerno.kernel.errors import Refused
-from salerno.kernel.values import from_json, to_json
+from salerno.kernel.values import from_json, to_json, to_plain
 from salerno.permits.model import IssuedPermit
 from salerno.web.callers import caller_of, needs
 
@@ -48,6 +49,30 @@ class NewStudy:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Rehearsal:
+    """Body of ``POST /api/rehearsals``: a question of a study of the caller, or of data sets and a frame."""
+
+    question: dict[str, Any]
+    study: str = ""
+    datasets: tuple[str, ...] = ()
+    frame: dict[str, Any] = field(default_factory=dict)
+
+
+class Rehearse(Protocol):
+    """Answers a question on synthetic rows."""
+
+    def __call__(
+        self,
+        question: Mapping[str, Any],
+        descriptions: Sequence[DatasetDescription],
+        frame: Mapping[str, Any] | None = None,
+        threshold: int | None = None,
+    ) -> dict[str, Any]:
+        """The answer, marked as synthetic."""
+        ...
+
+
+@dataclass(frozen=True, kw_only=True)
 class _Ask:
     """How long an agent's call may wait, and for which of its questions."""
 
@@ -72,15 +97,54 @@ class _Working:
 
 
 def routes(
-    coordinator: Coordinator, permits_of: Callable[[str], Sequence[IssuedPermit]]
+    coordinator: Coordinator,
+    permits_of: Callable[[str], Sequence[IssuedPermit]],
+    rehearse: Rehearse,
+    describe: Callable[[Sequence[str]], list[DatasetDescription]],
 ) -> list[ControllerRouterHandler]:
     """The hub's routes for researchers and for the holders' agents.
 
     Args:
         coordinator: The hub's.
         permits_of: The permits that name an account.
+        rehearse: Answers a question on synthetic rows.
+        describe: Descriptions of data sets by IRI; NotFound for one that the catalogue does not have.
     """
-    return [*_study_routes(coordinator, permits_of), *_round_routes(coordinator)]
+    return [
+        *_study_routes(coordinator, permits_of),
+        _rehearsal_route(coordinator, permits_of, rehearse, describe),
+        *_round_routes(coordinator),
+    ]
+
+
+def threshold_of(study: Study, permits: Sequence[IssuedPermit]) -> int | None:
+    """The smallest cell that a study's permits allow, as far as they are known."""
+    known = [issued.permit.policy.min_cell for issued in permits if issued.permit.id in study.permits]
+    return max(known, default=None)
+
+
+def _rehearsal_route(
+    coordinator: Coordinator,
+    permits_of: Callable[[str], Sequence[IssuedPermit]],
+    rehearse: Rehearse,
+    describe: Callable[[Sequence[str]], list[DatasetDescription]],
+) -> ControllerRouterHandler:
+    @post("/api/rehearsals", guards=[needs(PersonRole.RESEARCHER)], status_code=HTTP_200_OK)
+    async def rehearsal(request: AnyRequest) -> dict[str, Any]:
+        asked = from_json(await request.body(), Rehearsal, what="the rehearsal")
+        user = caller_of(request).id
+
+        def answer() -> dict[str, Any]:
+            if not asked.study:
+                return rehearse(asked.question, describe(asked.datasets), asked.frame)
+            study = coordinator.study(asked.study, user)
+            described = describe(list(study.datasets.values()))
+            threshold = threshold_of(study, permits_of(user))
+            return rehearse(asked.question, described, to_plain(study.frame), threshold)
+
+        return await asyncio.to_thread(answer)
+
+    return rehearsal
 
 
 def _study_routes(

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from salerno.cli import output
-from salerno.cli.options import At, Json, session_at
+from salerno.cli.options import At, Json, read_object, session_at
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -54,9 +54,42 @@ def run(
     deliver(done, out or file.with_name(f"{file.stem}-results"), as_json)
 
 
-def deliver(done: StudyRun, folder: Path, as_json: bool) -> None:
+def rehearse(
+    file: Annotated[
+        str, typer.Argument(metavar="FILE", help="Study file, or one question as JSON; - reads one.")
+    ],
+    dataset: Annotated[
+        list[str] | None,
+        typer.Option("--dataset", metavar="IRI", help="Data set; by default those of the study's permits."),
+    ] = None,
+    frame: Annotated[
+        str | None, typer.Option("--frame", metavar="FILE", help="What is read of each, as JSON.")
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", metavar="DIR", help="Folder for a report of the rehearsal.")
+    ] = None,
+    at: At = "",
+    as_json: Json = False,
+) -> None:
+    """Try questions on synthetic rows that have the published columns and levels; no holder hears of it.
+
+    No permit is needed. Everything that comes of it is marked as synthetic.
+    """
+    from salerno.client.plan import read_plan
+
+    asked: Any = None
+    if file == "-" or file.endswith(".json"):
+        asked = read_object(file, "The question")
+    if asked is None or "questions" in asked:
+        asked = read_plan(file)
+    framed = read_object(frame, "The frame") if frame is not None else None
+    done = session_at(at).rehearse(asked, dataset or (), frame=framed)
+    deliver(done, out, as_json)
+
+
+def deliver(done: StudyRun, folder: Path | None, as_json: bool) -> None:
     """Print and write what came of a run; raise what ended the first question without an answer."""
-    written = done.write(folder) if done.answers else []
+    written = done.write(folder) if done.answers and folder else []
     if as_json:
         output.print_json(
             {

@@ -13,6 +13,7 @@ from salerno.cli.options import At, Json, commands, read_object, session_at
 
 app = commands("Open studies, ask questions, read answers.")
 app.command("run")(plans.run)
+app.command("rehearse")(plans.rehearse)
 
 Report = Annotated[Path | None, typer.Option("--report", metavar="FILE", help="Write an HTML report.")]
 Svg = Annotated[Path | None, typer.Option("--svg", metavar="FILE", help="Write the plot as SVG.")]

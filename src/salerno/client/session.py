@@ -9,12 +9,20 @@ from getpass import getpass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from salerno.client.answer import Answer
 from salerno.client.applications import Application, Case, Permit, application_of
 from salerno.client.datasets import Dataset
 from salerno.client.link import Link, check_url
-from salerno.client.plan import StudyPlan, plan_of
-from salerno.client.runs import StudyRun, run_at
-from salerno.client.studies import PendingQuestion, Study, permit_ids_of, question_of, study_of
+from salerno.client.plan import PlannedQuestion, StudyPlan, parse_plan, plan_of
+from salerno.client.runs import StudyRun, carry_out, run_at
+from salerno.client.studies import (
+    PendingQuestion,
+    Study,
+    permit_ids_of,
+    question_of,
+    rehearsed,
+    study_of,
+)
 from salerno.client.tokens import last_url, saved_token
 from salerno.kernel.errors import Invalid
 from salerno.kernel.values import to_plain
@@ -242,6 +250,44 @@ class Session:
         mine = [permit.issued for permit in self.permits() if permit.id in opened.permits]
         run = StudyRun(plan=read, study=opened.study, permits=tuple(mine), user=self.me)
         return run_at(opened, run, again=again, at_once=at_once, timeout=timeout, changed=watch)
+
+    def rehearse(
+        self,
+        asked: StudyPlan | Mapping[str, Any] | str | Path,
+        datasets: Sequence[Dataset | str] = (),
+        *,
+        frame: Mapping[str, Any] | Any = None,
+    ) -> StudyRun:
+        """Answer questions on synthetic rows with the data sets' published dictionaries.
+
+        No holder hears of it and no permit is needed: columns, levels and the shape of the answers are seen
+        before anything is asked. Each answer is marked as synthetic.
+
+        Args:
+            asked: A plan, a study file, or one question as a mapping with a ``method``.
+            datasets: Data sets to rehearse on; by default those of the plan's permits.
+            frame: What is read of each data set, for a single question.
+        """
+        if isinstance(asked, Mapping) and "method" in asked:
+            single = {"title": "Rehearsal", "frame": to_plain(frame or {}), "questions": {"question": asked}}
+            asked = parse_plan(single)
+        plan = plan_of(asked)
+        iris = [d.iri if isinstance(d, Dataset) else d for d in datasets] or self._datasets_of(plan)
+        told = {"title": plan.title, "synthetic": True, "datasets": dict(enumerate(iris))}
+        body = {"datasets": iris, "frame": dict(plan.frame)}
+
+        def ask(planned: PlannedQuestion, question: dict[str, Any]) -> Answer:
+            return rehearsed(self._link, {**body, "question": question})
+
+        return carry_out(StudyRun(plan=plan, study=told, user=self.me), ask, at_once=2)
+
+    def _datasets_of(self, plan: StudyPlan) -> list[str]:
+        """The data sets that a plan reads, by its permits."""
+        if plan.datasets:
+            return list(plan.datasets)
+        ids = permit_ids_of(self.application(plan.application) if plan.application else plan.permits)
+        scopes = [scope for permit in self.permits() if permit.id in ids for scope in permit.permit["data"]]
+        return list(dict.fromkeys(str(scope["dataset"]) for scope in scopes))
 
     def _study_of(self, plan: StudyPlan) -> Study:
         permits = permit_ids_of(self.application(plan.application) if plan.application else plan.permits)

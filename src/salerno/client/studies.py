@@ -195,6 +195,17 @@ class Study(Questions):
         """
         return self.submit(question).wait(timeout, progress=progress, watch=watch)
 
+    def rehearse(self, question: Mapping[str, Any]) -> Answer:
+        """Answer a question on synthetic rows with the dictionary of the study's data sets.
+
+        No holder hears of it. The answer, marked as synthetic, shows columns, levels and shape.
+
+        Raises:
+            Invalid: The question cannot be asked like that.
+            Refused: Disclosure control would refuse it with as many rows.
+        """
+        return rehearsed(self._link, {"study": self.id, "question": dict(question)})
+
     def questions(self) -> list[PendingQuestion]:
         """All questions of the study, answered or not."""
         asked = self._link.get(f"/api/studies/{self.id}/questions")
@@ -210,6 +221,11 @@ def holder_words(part: Mapping[str, Any]) -> str:
     if words == "silent":
         words = f"silent for {part['seconds']} s" if part.get("seconds") else "did not answer"
     return f"{part['name']}: {words}{f' ({reason})' if (reason := part.get('reason')) else ''}"
+
+
+def rehearsed(link: Link, body: Mapping[str, Any]) -> Answer:
+    """The answer of a rehearsal at the node."""
+    return Answer(link.post("/api/rehearsals", to_plain(dict(body)), timeout_seconds=300))
 
 
 def question_of(link: Link, id: str) -> PendingQuestion:

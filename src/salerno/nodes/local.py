@@ -80,6 +80,7 @@ class LocalSpace:
 
     Args:
         sites, threshold, masks, frame: See `try_question`.
+        names: Of the holders, for people; by default those of the files.
     """
 
     def __init__(
@@ -89,6 +90,7 @@ class LocalSpace:
         threshold: int | None = None,
         masks: bool = True,
         frame: Mapping[str, Any] | None = None,
+        names: Sequence[str] = (),
     ) -> None:
         if not sites:
             raise Invalid("no-site", "No site was given", remedy="Give one file per holder.")
@@ -97,6 +99,7 @@ class LocalSpace:
             from_plain(dict(frame), StudyFrame, what="the frame") if frame is not None else StudyFrame()
         )
         self._sites = [str(site) for site in sites]
+        self._names = list(names) or _holder_names(self._sites)
         self._exit = ExitStack()
 
     def __enter__(self) -> LocalSpace:
@@ -132,7 +135,7 @@ class LocalSpace:
     def _open(self) -> None:
         folder = Path(self._exit.enter_context(tempfile.TemporaryDirectory(prefix="salerno-try-")))
         self._documents: dict[str, Any] = {}
-        names = _holder_names(self._sites)
+        names = self._names
         self._hub = self._node(folder / "hub", ParticipantRole.HUB, "Hub", _FIRST_PORT)
         self._body = self._node(folder / "body", ParticipantRole.ACCESS_BODY, "Access body", _FIRST_PORT + 1)
         self._user = f"{self._hub.own.did}#you"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -161,6 +161,10 @@ def _of_role(node: Node, pages: Pages) -> list[ControllerRouterHandler]:
         with node.permits() as desk:
             return desk.permits_of(user)
 
+    def described(iris: Sequence[str]) -> list[DatasetDescription]:
+        with node.reading_catalogue() as catalogue:
+            return [catalogue.dataset(iri) for iri in dict.fromkeys(iris)]
+
     def publish(description: DatasetDescription, by: str) -> None:
         with node.catalogue() as catalogue:
             catalogue.publish(description, by)
@@ -169,15 +173,17 @@ def _of_role(node: Node, pages: Pages) -> list[ControllerRouterHandler]:
     if role is HUB:
         from salerno.analysis import api as analysis_api
         from salerno.analysis import pages as analysis_pages
+        from salerno.nodes.rehearse import Rehearsals
         from salerno.permits import api as permits_api
         from salerno.permits import pages as permits_pages
 
+        rehearse = Rehearsals()
         return [
             *permits_api.routes(node.permits, role),
             *permits_pages.routes(
                 pages, node.permits, node.catalogue, node.clock, role, methods=analysis_pages.method_labels()
             ),
-            *analysis_api.routes(node.coordinator, permits_of),
+            *analysis_api.routes(node.coordinator, permits_of, rehearse, described),
             *analysis_pages.routes(pages, node.coordinator, permits_of, node.catalogue),
         ]
     if role is BODY:

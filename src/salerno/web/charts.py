@@ -33,7 +33,15 @@ def answer_chart(answer: Mapping[str, Any]) -> Chart | None:
     """
     make = MAKERS.get(str(answer.get("method")))
     chart = make(answer.get("result") or {}, answer.get("question") or {}, answer) if make else None
-    return None if chart is None else {**FRAME, **chart}
+    if chart is None:
+        return None
+    return {**FRAME, **chart, **({"title": _synthetic(chart["title"])} if answer.get("synthetic") else {})}
+
+
+def _synthetic(title: Any) -> Chart:
+    """A title that says that the chart is of made-up rows."""
+    titled = title if isinstance(title, dict) else {"text": title}
+    return {**titled, "text": f"SYNTHETIC: {titled['text']}", "color": "#b01e1b"}
 
 
 def to_svg(chart: Mapping[str, Any]) -> str:

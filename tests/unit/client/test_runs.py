@@ -168,3 +168,29 @@ def test_a_run_goes_on_where_it_was_interrupted(log_in: LogIn, granted: Applicat
     files = {path.name for path in run.write(tmp_path / "out")}
     assert {"report.html", "evidence.zip", "q0.json", "q0.csv"} <= files
     assert json.loads((tmp_path / "out" / "answers" / "q0.json").read_text())["n"] == 400
+
+
+def test_a_study_is_rehearsed_before_it_is_sent(log_in: LogIn, granted: Application, tmp_path: Path) -> None:
+    marie = log_in("marie")
+    run = marie.rehearse(plan_with(QUESTIONS, application=granted.id))
+    assert sorted(run.answers) == ["curve", "quartiles", "sexes"], run.problems
+    assert "Did you mean 'age'" in str(run.problems["wrong"])
+    assert run.synthetic
+    assert all(answer.synthetic for answer in run.answers.values())
+    report = run.write_report(tmp_path / "report.html").read_text()
+    assert report.count("synthetic") > 10
+    assert "SYNTHETIC: " in report  # the plots
+    assert run["sexes"].to_frame()["synthetic"].all()
+    assert "(synthetic)" in run["sexes"].summarised_result()["cdm_name"][0]
+    with pytest.raises(Conflict, match="rehearsal"):
+        run.write_crate(tmp_path / "evidence.zip")
+    assert {path.name for path in run.write(tmp_path / "out")} >= {"report.html", "sexes.csv"}
+
+
+def test_an_open_study_rehearses_a_question(log_in: LogIn, granted: Application) -> None:
+    study = log_in("marie").study("Rehearsed", granted)
+    answer = study.rehearse({"method": "count", "by": "sex"})
+    assert answer.synthetic
+    assert answer.holders == ["Hospital Lyon (synthetic)"]
+    assert "Synthetic: " in answer._repr_html_()
+    assert study.questions() == []

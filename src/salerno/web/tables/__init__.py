@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from salerno.web.tables.makers import MAKERS, curve_name, matrix_of, no_tables
@@ -50,4 +51,7 @@ def answer_tables(answer: Mapping[str, Any]) -> list[Table]:
     teller = Teller(answer)
     make = MAKERS.get(str(answer.get("method")), no_tables)
     tables = make(result, teller)
-    return tables + plain_tables(result, teller)
+    tables += plain_tables(result, teller)
+    if answer.get("synthetic"):
+        return [replace(table, title=f"{table.title} (synthetic)") for table in tables]
+    return tables
