@@ -61,10 +61,12 @@ class Released:
         rows: Which rows of the view the figures use.
         keys: What the figures tell apart, e.g. the factors of a table: one set of persons for each
             combination that occurs. None means one set, of all the rows.
+        sums: Amounts whose sum or mean over each set is told, so that no few persons may make up most of it.
     """
 
     rows: ir.BooleanValue
     keys: tuple[ir.Value, ...] = ()
+    sums: tuple[ir.NumericValue, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ import pyarrow as pa
 from salerno.holdings.engine.opening import IbisEngine
 from salerno.holdings.engine.source import EngineLimits
 from salerno.holdings.model import Dictionary, Holding, StudyFrame
-from salerno.holdings.service import OpenedFrame
+from salerno.holdings.service import OpenedFrame, Persons, Tell
 from salerno.kernel.values import digest
 from salerno.permits.model import DataScope
 
@@ -48,6 +48,11 @@ class SharedFrame:
         """Run an expression on the holder's engine, one at a time per frame."""
         with self._kept.lock:
             return self._kept.frame.compute(expression)
+
+    def persons(self, build: Tell, secret: bytes, most: int) -> list[Persons]:
+        """Whom figures rest on."""
+        with self._kept.lock:
+            return self._kept.frame.persons(build, secret, most)
 
     def close(self) -> None:
         """Let go; the frame stays for a while for the next question."""

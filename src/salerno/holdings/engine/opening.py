@@ -18,11 +18,12 @@ from salerno.holdings.engine.frame import KEY, build
 from salerno.holdings.engine.measures import measure_omop, measure_tables
 from salerno.holdings.engine.omop_tables import check_types, omop_table, open_omop
 from salerno.holdings.engine.persons import opted_out_keys
+from salerno.holdings.engine.sets import Keyed, content_key
 from salerno.holdings.engine.source import EngineLimits, Source
 from salerno.holdings.engine.sources import open_source
-from salerno.holdings.model import AttritionStep, Dictionary, Holding, Measured, StudyFrame
+from salerno.holdings.model import AttritionStep, Dictionary, Holding, Measured, PersonSets, StudyFrame
 from salerno.holdings.rules import Columns, check_frame, columns_needed
-from salerno.holdings.service import OpenedFrame
+from salerno.holdings.service import OpenedFrame, Persons, Tell
 from salerno.kernel.errors import Invalid, Refused, near
 from salerno.permits.model import DataScope
 from salerno.permits.rules import opt_out_token
@@ -31,14 +32,19 @@ from salerno.standards.omop import EVENT_TABLES, FIELDS, VOCABULARY, is_identifi
 VIEW = "permitted_view"
 HOLDER = "holder"
 _OPTED_OUT = "opted_out"
+_TOLD_KEPT = 32
 _ROWS_RULE = "EHDS Art. 66(1), 68(10)(a)"
 
 
 class IbisFrame:
     """A frame that is ready on the engine; see `salerno.holdings.service.OpenedFrame`."""
 
-    def __init__(self, source: Source, table: ir.Table, dictionary: Dictionary, n_persons: int) -> None:
+    def __init__(
+        self, source: Source, table: ir.Table, dictionary: Dictionary, n_persons: int, keyed: Keyed
+    ) -> None:
         self._source = source
+        self._keyed = keyed
+        self._told: dict[tuple[bytes, tuple[str, ...]], PersonSets] = {}
         self.table = table
         self.dictionary = dictionary
         self.n_persons = n_persons
@@ -50,6 +56,20 @@ class IbisFrame:
     def compute(self, expression: ir.Table) -> pa.Table:
         """Run an expression on the holder's engine."""
         return self._source.sums(expression)
+
+    def persons(self, build: Tell, secret: bytes, most: int) -> list[Persons]:
+        """Whom figures rest on; see `salerno.holdings.service.OpenedFrame`."""
+        found = []
+        for told in build(self._keyed.table):
+            # The same persons are asked for again and again, by each question about the same columns.
+            parts = [told.rows, *told.keys]
+            key = (secret, tuple(self._source.text_of(self._keyed.table.select(x=part)) for part in parts))
+            if key not in self._told:
+                while len(self._told) >= _TOLD_KEPT:
+                    self._told.pop(next(iter(self._told)))
+                self._told[key] = self._keyed.sets(told, secret)
+            found.append((self._told[key], self._keyed.contributions(told, most) if most else []))
+        return found
 
     def close(self) -> None:
         """End the connection and all that was kept for the frame."""
@@ -169,12 +189,13 @@ class IbisEngine:
         check_frame(frame)
         tables = _permitted_omop(source, holding, scope, opted_out, salt)
         built = build(frame, tables).frame
-        built = keep_rows(built, frame.where, where="The frame").drop(KEY)
+        built = keep_rows(built, frame.where, where="The frame")
         # Kept once, as every round reads it: the joins cost more than all sums over their result.
-        kept = source.keep("study_frame", built)
-        found = profile(source, kept, min_cell=min_cell)
-        view = source.show(VIEW, kept.mutate(**{HOLDER: ibis.literal(holder_name)}))
-        return IbisFrame(source, view, Dictionary(variables=found.variables), found.n_persons)
+        kept = source.keep("study_frame", built).mutate(**{HOLDER: ibis.literal(holder_name)})
+        found = profile(source, kept, min_cell=min_cell, hidden=frozenset({KEY, HOLDER}))
+        view = source.show(VIEW, kept.drop(KEY))
+        keyed = Keyed(source, kept, by_row=False, one_row_each=True)
+        return IbisFrame(source, view, Dictionary(variables=found.variables), found.n_persons, keyed)
 
     def _open_plain(
         self,
@@ -208,12 +229,19 @@ class IbisEngine:
                 remedy="Apply for the columns that the question needs.",
             )
         plain = {column: _plain_type(rows[column]) for column in offered}
-        keyed = rows.select(**plain, **({KEY: rows[person]} if person else {}))
+        key = rows[person] if person else content_key(source, rows)
+        table = rows.select(**plain, **{KEY: key, HOLDER: ibis.literal(holder_name)})
         found = profile(
-            source, keyed, min_cell=min_cell, person=KEY if person else "", hidden=frozenset({KEY})
+            source,
+            table if person else table.drop(KEY),
+            min_cell=min_cell,
+            person=KEY if person else "",
+            hidden=frozenset({KEY, HOLDER}),
         )
-        view = source.show(VIEW, keyed.select(*offered).mutate(**{HOLDER: ibis.literal(holder_name)}))
-        return IbisFrame(source, view, Dictionary(variables=found.variables), found.n_persons)
+        view = source.show(VIEW, table.drop(KEY))
+        one_row_each = found.n_persons == found.n_rows
+        keyed = Keyed(source, table, by_row=not person, one_row_each=one_row_each)
+        return IbisFrame(source, view, Dictionary(variables=found.variables), found.n_persons, keyed)
 
     def _source(self, holding: Holding) -> Source:
         if holding.kind == "omop":

@@ -114,6 +114,10 @@ class Source:
         """As `fetch`, for an aggregate: in the way that costs the engine least."""
         return self.fetch(expression)
 
+    def text_of(self, expression: ibis.Table) -> str:
+        """The expression in the engine's own words: the same text, the same rows."""
+        return str(self.backend.compile(expression))
+
     def batches(self, expression: ibis.Table, *, rows: int) -> Iterator[pa.RecordBatch]:
         """The expression's rows, so many at a time."""
         reader = self.compute(lambda: self.backend.to_pyarrow_batches(expression, chunk_size=rows))

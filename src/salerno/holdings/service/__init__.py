@@ -10,6 +10,8 @@ from salerno.holdings.service.ports import (
     OpenedFrame,
     OptOutRegister,
     PermitStatus,
+    Persons,
+    Tell,
     Trace,
 )
 from salerno.holdings.service.view import STATUS_LIFETIME, PermittedView, ViewDoor
@@ -25,6 +27,8 @@ __all__ = [
     "OptOutRegister",
     "PermitStatus",
     "PermittedView",
+    "Persons",
+    "Tell",
     "Trace",
     "ViewDoor",
 ]

@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
 import ibis
 import pyarrow as pa
 
-from salerno.holdings.model import Dictionary, Holding, Measured, StudyFrame
+from salerno.holdings.model import (
+    Contributions,
+    Dictionary,
+    Holding,
+    Measured,
+    PersonSets,
+    StudyFrame,
+    Told,
+)
 from salerno.holdings.rules import Columns
 from salerno.identity.model import Credential
 from salerno.permits.model import DataPermit, DataScope, OptOutList, PermitState
@@ -82,6 +90,13 @@ class OptOutRegister(Protocol):
         ...
 
 
+Tell = Callable[[ibis.Table], Sequence[Told]]
+"""From a frame's table to whom figures rest on."""
+
+Persons = tuple[PersonSets, list[Contributions]]
+"""Sets of persons, and of each sum over them that a few could make up what these contribute."""
+
+
 class OpenedFrame(Protocol):
     """A frame as the engine holds it ready: filtered, without direct identifiers, limited to the permit.
 
@@ -101,6 +116,16 @@ class OpenedFrame(Protocol):
 
     def compute(self, expression: ibis.Table) -> pa.Table:
         """Run an expression on the holder's engine."""
+        ...
+
+    def persons(self, build: Tell, secret: bytes, most: int) -> list[Persons]:
+        """Whom figures rest on, for the holder's own records; never leaves the node.
+
+        Args:
+            build: From the frame's table, to which the key of the person is added, to what is told.
+            secret: Key of the persons' numbers, at least 16 bytes.
+            most: How many of the largest contributors to look at; 0 for no look at sums.
+        """
         ...
 
     def close(self) -> None:

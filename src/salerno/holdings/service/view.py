@@ -20,6 +20,8 @@ from salerno.holdings.service.ports import (
     OpenedFrame,
     OptOutRegister,
     PermitStatus,
+    Persons,
+    Tell,
     Trace,
 )
 from salerno.identity.model import Participant
@@ -108,6 +110,25 @@ class PermittedView:
             result = self._frame.compute(expression)
             self._leave_trace("view-read", {"columns": len(expression.columns)})
             return result
+
+    def persons(self, build: Tell, secret: bytes, most: int = 0) -> list[Persons]:
+        """Whom figures rest on, for the holder's own ledger: it never leaves the node.
+
+        Args:
+            build: From the view, with the key of the person as one more column, to what is told.
+            secret: Key of the persons' numbers.
+            most: How many of the largest contributors to a sum to look at; 0 for no look at sums.
+
+        Raises:
+            Refused: The permit is no longer in force.
+            Unavailable: The access body cannot be asked, or the engine failed.
+            Conflict: The view is closed.
+        """
+        with self._lock:
+            if self._closed:
+                raise Conflict("view-closed", "The view has been closed", remedy="Open it again.")
+            self._check_live(self.permit)
+            return self._frame.persons(build, secret, most)
 
     def close(self) -> None:
         """Drop what the engine kept for the view."""
