@@ -195,6 +195,7 @@ class Holder(Node):
         def desk(connection: Any) -> HolderDesk:
             return HolderDesk(
                 store=analysis_store.SqlAgentStore(connection),
+                ledger=analysis_store.SqlLedgerStore(connection),
                 audit=self.audit(connection),
                 trust=self.trust(connection),
             )
@@ -209,6 +210,7 @@ class Holder(Node):
             own=self.who,
             hub=self.space.hub.who.did,
             read_permit=lambda token: parse_permit(self.verify(token)),
+            now=self.space.clock.now,
         )
         return Agent(hub or self.wire(), parts, **options)
 

@@ -260,6 +260,7 @@ class Node:
             own=self.own,
             hub=hub,
             read_permit=self.read_permit,
+            now=self.clock.now,
         )
 
     def participant(self, did: str) -> Participant:
@@ -355,10 +356,13 @@ class Node:
 
     def _holder_desk(self, connection: Connection) -> HolderDesk:
         from salerno.analysis.service.ports import HolderDesk
-        from salerno.analysis.store import SqlAgentStore
+        from salerno.analysis.store import SqlAgentStore, SqlLedgerStore
 
         return HolderDesk(
-            store=SqlAgentStore(connection), audit=self._audit(connection), trust=self._trust(connection)
+            store=SqlAgentStore(connection),
+            ledger=SqlLedgerStore(connection),
+            audit=self._audit(connection),
+            trust=self._trust(connection),
         )
 
     def _sign_permit(self, permit: DataPermit) -> str:

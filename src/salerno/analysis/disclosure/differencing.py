@@ -9,7 +9,9 @@ those told before is about at least one but fewer than ``k`` persons.
 1. **Pairs**, exactly: the sets A and B differ by 0 < |A xor B| < k persons. Sets that are equal tell
    nothing new, unless they are made of other rows of the same persons. Where one of the two is a union of
    cells of the other's family, they belong to one table with its margins, whose cells `cells` protects; a
-   cell below ``k`` is blank there, so it only counts against the cell of the same name.
+   cell below ``k`` is blank there, so it only counts against the cell of the same name. Sets of one frame
+   and one name, of which no common column is summed up, differ by missing values, whose number answers tell
+   anyway.
 2. **Combinations**: persons fall into *atoms*, who are in the same sets. Elimination modulo a prime finds
    all combinations that cancel out on every atom of at least ``k`` persons; what is left of them lies on
    small atoms. If one such is about fewer than ``k`` persons, some column order of the reduced echelon form
@@ -52,8 +54,8 @@ class Family:
 
     Args:
         source: What told it, e.g. the number of a ledger's entry.
-        frame: What is read of the data; families of one frame and other columns are not compared.
-        columns: Columns that the question is about.
+        frame: What is read of the data.
+        measures: Columns whose values the figures sum up, other than to tell cells apart.
         persons: The whole set.
         rows: Number of rows of these persons.
         cells: Persons by level of each factor.
@@ -61,7 +63,7 @@ class Family:
 
     source: int
     frame: str
-    columns: frozenset[str]
+    measures: frozenset[str]
     persons: BitMap
     rows: int
     cells: dict[Cell, BitMap] = field(default_factory=dict)
@@ -114,21 +116,21 @@ def find_conflict(new: Sequence[Family], earlier: Sequence[Family], min_cell: in
     fresh = [family for family in new if family.content not in known]
     for family in fresh:
         for other in earlier:
-            if not _comparable(family, other):
-                continue
             if what := _pair(family, other, min_cell):
                 return Conflict((other.source,), what)
-        others = [other for other in earlier if _comparable(family, other)]
+        others = [other for other in earlier if _differ_by_choice(family, other)]
         if others and (conflict := _combination(family, _distinct(others), min_cell)):
             return conflict
     return None
 
 
-def _comparable(one: Family, other: Family) -> bool:
-    """Families of one frame differ only by missing values; then a common column must be told of both."""
-    return (
-        one.frame != other.frame or bool(one.columns & other.columns) or not (one.columns and other.columns)
-    )
+def _differ_by_choice(one: Family, other: Family) -> bool:
+    """Whether a difference is more than the number of those who lack a value, which answers tell anyway.
+
+    In one frame, sets of the same name differ by missing values alone. Sums of different columns over them
+    cannot be held against each other, so what they tell together is how many lack a value.
+    """
+    return one.frame != other.frame or bool(one.measures & other.measures)
 
 
 def _distinct(families: Iterable[Family]) -> list[Family]:
@@ -141,7 +143,8 @@ def _distinct(families: Iterable[Family]) -> list[Family]:
 
 def _pair(one: Family, other: Family, min_cell: int) -> str:
     """How two families differ by too few persons; empty when they do not."""
-    if one.persons == other.persons and one.rows != other.rows:
+    by_choice = _differ_by_choice(one, other)
+    if by_choice and one.persons == other.persons and one.rows != other.rows:
         return "the same persons with other rows"
     ours, theirs = list(_sets(one)), list(_sets(other))
     named = {name: number for number, (name, _) in enumerate(theirs)}
@@ -150,8 +153,10 @@ def _pair(one: Family, other: Family, min_cell: int) -> str:
         near = np.abs(sizes - len(persons)) < min_cell
         large = near & (sizes >= min_cell) if len(persons) >= min_cell else near & False
         candidates = set(np.flatnonzero(large).tolist())
-        if name in named and near[named[name]]:
-            candidates.add(named[name])
+        if name in named:
+            candidates.discard(named[name])
+            if by_choice and near[named[name]]:
+                candidates.add(named[name])
         for number in sorted(candidates):
             other_name, others = theirs[number]
             differing = persons.symmetric_difference_cardinality(others)

@@ -32,9 +32,10 @@ from salerno.analysis.model import (
 )
 from salerno.analysis.rules import check_header, check_next_round, check_scope, round_context, share_digest
 from salerno.analysis.service.inbox import Drop, Inbox
+from salerno.analysis.service.ledger import Claim, Ledger, entry_of
 from salerno.analysis.service.local import compute
 from salerno.analysis.service.opening import access_request
-from salerno.analysis.service.ports import AgentParts, HolderDesk
+from salerno.analysis.service.ports import AgentParts, HolderDesk, View
 from salerno.analysis.service.records import AgentRound, AgentRun
 from salerno.analysis.service.views import OpenViews
 from salerno.analysis.wire import (
@@ -74,6 +75,7 @@ class Answering:
         self._views = views
         self._lock = threading.Lock()
         self._replays: OrderedDict[tuple[str, int], _Replay] = OrderedDict()
+        self._ledger = Ledger(parts.opens, parts.reads)
 
     def share(self, work: Work) -> Share:
         """This holder's share of a round, computed at most once; or its signed refusal.
@@ -117,11 +119,13 @@ class Answering:
                 raise Refused("run-done", "The question already has its result")
         elif work.previous:
             raise Refused("share-misplaced", "Round 1 has no shares before it")
-        sums = self._compute(replay, state)
+        sums, claim = self._compute(replay, state, call)
         share, layout = self._render_share(call, replay, sums)
         kept = AgentRound(round=call.round, content=content, share=share, arrays=to_json(layout).decode())
         key = (self._parts.hub, call.question_id, call.run)
         with self._parts.opens() as desk:
+            if claim is not None:
+                self._ledger.record(desk, claim)
             if totals is None:
                 desk.store.set_scope(*key, replay.scope)
             else:
@@ -213,18 +217,38 @@ class Answering:
                 raise Refused("layout-differs", "A share of the round before has another layout")
         return layout, add(layout, [parse_words(share.words) for share in work.previous])
 
-    def _compute(self, replay: _Replay, state: Any) -> Sums:
+    def _compute(self, replay: _Replay, state: Any, call: RoundCall) -> tuple[Sums, Claim | None]:
+        """This holder's sums, and in the first round what its ledger is to keep of the question."""
         request = access_request(self._parts, replay.opening, replay.kept.permit_token)
-        name = replay.scope.names.get(self._parts.own.did, self._parts.own.name)
         try:
-            view = self._views.view(request)
-            sums = compute(view, replay.method, state, replay.scope, name)
+            return self._compute_on(self._views.view(request), replay, state, call)
         except Conflict as error:
             if error.code != "view-closed":
                 raise
             self._views.forget(request)
-            sums = compute(self._views.view(request), replay.method, state, replay.scope, name)
-        return replay.method.guard(sums, state, replay.scope)
+            return self._compute_on(self._views.view(request), replay, state, call)
+
+    def _compute_on(
+        self, view: View, replay: _Replay, state: Any, call: RoundCall
+    ) -> tuple[Sums, Claim | None]:
+        method, scope, own = replay.method, replay.scope, self._parts.own
+        name = scope.names.get(own.did, own.name)
+        if call.round > 1:
+            return method.guard(compute(view, method, state, scope, name), state, scope), None
+        entry = entry_of(
+            replay.opening,
+            coordinator=self._parts.hub,
+            view=view,
+            scope=scope,
+            own=own.did,
+            now=self._parts.now(),
+        )
+        try:
+            sums = method.guard(compute(view, method, state, scope, name), state, scope)
+            return sums, self._ledger.judge(entry, view, method, state, scope, name)
+        except Refused as error:
+            self._ledger.refuse(entry, error)
+            raise
 
     def _render_share(
         self, call: RoundCall, replay: _Replay, sums: Sums

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import ibis
 
-from salerno.analysis.model import Aggregate, Method, Scope, Sums
+from salerno.analysis.model import Aggregate, Method, Released, Scope, Sums
 from salerno.analysis.service.ports import View
 from salerno.catalogue.model import Datatype
 from salerno.holdings.model import Dictionary
+from salerno.holdings.service import Persons
 from salerno.kernel.errors import Invalid, SalernoError
 
 
@@ -39,11 +41,46 @@ def compute(view: View, method: Method, state: Any, scope: Scope, holder_name: s
     except SalernoError:
         raise
     except Exception as error:
-        # The engine's own words could quote values, so only the kind of error leaves the holder.
-        raise Invalid(
-            "local-failed",
-            f"The computation of {method.NAME!r} failed at {holder_name} ({type(error).__name__})",
-        ) from error
+        raise _failed(method, holder_name, error) from error
+
+
+def told_of(
+    view: View, method: Method, state: Any, scope: Scope, holder_name: str, secret: bytes, most: int
+) -> list[Persons]:
+    """Whom the figures of an answer will rest on, by its first round; a method that does not say, all rows.
+
+    Args:
+        view: What may be read.
+        method: Whose figures they are.
+        state: The method's first state.
+        scope: What all agreed on.
+        holder_name: Value of the column ``holder``, as the scope spells it.
+        secret: Key of the persons' numbers.
+        most: How many of the largest contributors to a sum to look at.
+
+    Raises:
+        SalernoError: The view refuses, or the method.
+        Invalid: ``local-failed`` for any other error; no value of the data is in the sentence.
+    """
+
+    def tell(table: ibis.Table) -> tuple[ibis.Table, Sequence[Released]]:
+        agreed = _agreed(table, view.dictionary, scope, holder_name)
+        return agreed, method.local(agreed, state).released or (Released(ibis.literal(True)),)
+
+    try:
+        return view.persons(tell, secret, most)
+    except SalernoError:
+        raise
+    except Exception as error:
+        raise _failed(method, holder_name, error) from error
+
+
+def _failed(method: Method, holder_name: str, error: Exception) -> Invalid:
+    """The engine's own words could quote values, so only the kind of error leaves the holder."""
+    return Invalid(
+        "local-failed",
+        f"The computation of {method.NAME!r} failed at {holder_name} ({type(error).__name__})",
+    )
 
 
 def _agreed(table: ibis.Table, own: Dictionary, scope: Scope, holder_name: str) -> ibis.Table:
@@ -55,4 +92,6 @@ def _agreed(table: ibis.Table, own: Dictionary, scope: Scope, holder_name: str) 
             column = column.cast("float64")
         columns[name] = column
     columns["holder"] = ibis.literal(holder_name)
-    return table.select(**columns)
+    # In the holder's own ledger the rows have a key as well, which no method knows of.
+    keys = {name: table[name] for name in table.columns if name not in own.variables and name != "holder"}
+    return table.select(**columns, **keys)

@@ -12,9 +12,11 @@ import ibis
 import pyarrow as pa
 
 from salerno.analysis.model import Share, Work
+from salerno.analysis.service.entries import LedgerStore
 from salerno.analysis.service.records import AgentStore, HubStore
 from salerno.analysis.wire import KeyResolver
 from salerno.holdings.model import AccessRequest, Dictionary
+from salerno.holdings.service import Persons, Tell
 from salerno.identity.model import Participant
 from salerno.permits.model import DataPermit, DisclosurePolicy
 
@@ -79,6 +81,7 @@ class HolderDesk:
     """What one transaction at a holder works with."""
 
     store: AgentStore
+    ledger: LedgerStore
     audit: Audit
     trust: Participants
 
@@ -103,6 +106,10 @@ class View(Protocol):
 
     def run(self, build: Callable[[ibis.Table], ibis.Table]) -> pa.Table:
         """Compute one aggregate."""
+        ...
+
+    def persons(self, build: Tell, secret: bytes, most: int = 0) -> list[Persons]:
+        """Whom figures rest on, for the holder's own ledger."""
         ...
 
     def close(self) -> None:
@@ -190,6 +197,7 @@ class AgentParts:
         own: The holder.
         hub: DID of the coordinator.
         read_permit: The permit in a credential token, verified.
+        now: The time.
     """
 
     door: Door
@@ -200,3 +208,4 @@ class AgentParts:
     own: Participant
     hub: str
     read_permit: Callable[[str], DataPermit]
+    now: Callable[[], datetime]

@@ -97,3 +97,47 @@ agent_round = Table(
     Column("arrays", Text, nullable=False),
     Column("totals", LargeBinary),
 )
+ledger_entry = Table(
+    "analysis_ledger_entry",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=True),
+    Column("coordinator", Text, nullable=False),
+    Column("question_id", Text, nullable=False),
+    Column("run", Integer, nullable=False),
+    Column("user_id", Text, nullable=False, index=True),
+    Column("permit", Text, nullable=False, index=True),
+    Column("dataset", Text, nullable=False),
+    Column("frame", Text, nullable=False),
+    Column("question", Text, nullable=False),
+    Column("columns", Text, nullable=False),
+    Column("measures", Text, nullable=False),
+    Column("holders", Text, nullable=False),
+    Column("asked_at", Text, nullable=False),
+    Column("until", Text, nullable=False, index=True),
+    Column("epsilon", Text, nullable=False),
+    Column("refusal", Text, nullable=False),
+)
+ledger_set = Table(
+    "analysis_ledger_set",
+    metadata,
+    Column("entry", Integer, primary_key=True),
+    Column("number", Integer, primary_key=True),
+    Column("family", Integer, nullable=False),
+    Column("cell", Text, nullable=False),
+    Column("size", Integer, nullable=False),
+    Column("rows", Integer, nullable=False),
+    Column("numbering", Text, nullable=False),
+    Column("digest", Text, nullable=False, index=True),
+)
+ledger_persons = Table(
+    "analysis_ledger_persons",
+    metadata,
+    Column("digest", Text, primary_key=True),
+    Column("bitmap", LargeBinary, nullable=False),
+)
+ledger_secret = Table(
+    "analysis_ledger_secret",
+    metadata,
+    Column("dataset", Text, primary_key=True),
+    Column("secret", LargeBinary, nullable=False),
+)

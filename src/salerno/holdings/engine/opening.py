@@ -44,7 +44,7 @@ class IbisFrame:
     ) -> None:
         self._source = source
         self._keyed = keyed
-        self._told: dict[tuple[bytes, tuple[str, ...]], PersonSets] = {}
+        self._told: dict[tuple[bytes, str], PersonSets] = {}
         self.table = table
         self.dictionary = dictionary
         self.n_persons = n_persons
@@ -60,15 +60,16 @@ class IbisFrame:
     def persons(self, build: Tell, secret: bytes, most: int) -> list[Persons]:
         """Whom figures rest on; see `salerno.holdings.service.OpenedFrame`."""
         found = []
-        for told in build(self._keyed.table):
+        table, wanted = build(self._keyed.table)
+        for told in wanted:
             # The same persons are asked for again and again, by each question about the same columns.
-            parts = [told.rows, *told.keys]
-            key = (secret, tuple(self._source.text_of(self._keyed.table.select(x=part)) for part in parts))
+            parts = {f"x{number}": part for number, part in enumerate((told.rows, *told.keys))}
+            key = (secret, self._source.text_of(table.select(**parts)))
             if key not in self._told:
                 while len(self._told) >= _TOLD_KEPT:
                     self._told.pop(next(iter(self._told)))
-                self._told[key] = self._keyed.sets(told, secret)
-            found.append((self._told[key], self._keyed.contributions(told, most) if most else []))
+                self._told[key] = self._keyed.sets(table, told, secret)
+            found.append((self._told[key], self._keyed.contributions(table, told, most) if most else []))
         return found
 
     def close(self) -> None:

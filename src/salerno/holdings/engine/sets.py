@@ -53,11 +53,17 @@ class Keyed:
             return "key"
         return f"duckdb-{self._source.backend.version}" if self._source.is_duckdb else "text"
 
-    def sets(self, wanted: Told, secret: bytes) -> PersonSets:
-        """The set of persons of all rows of `wanted`, and that of each cell."""
+    def sets(self, table: ir.Table, wanted: Told, secret: bytes) -> PersonSets:
+        """The set of persons of all rows of `wanted`, and that of each cell.
+
+        Args:
+            table: A table with the rows of this one and the key.
+            wanted: Whom figures rest on, in terms of `table`.
+            secret: Key of the persons' numbers.
+        """
         names = [f"c{number}" for number in range(len(wanted.keys))]
-        rows = self.table.filter(wanted.rows)
-        rows = rows.select(**{KEY: self._element()}, **dict(zip(names, wanted.keys, strict=True)))
+        rows = table.filter(wanted.rows)
+        rows = rows.select(**{KEY: self._element(rows[KEY])}, **dict(zip(names, wanted.keys, strict=True)))
         if self._by_row:
             rows = rows.group_by(KEY, *names).aggregate(**{_COUNT: rows.count()})
         persons, n_rows = BitMap(), 0
@@ -79,7 +85,7 @@ class Keyed:
             numbering=self.numbering,
         )
 
-    def contributions(self, wanted: Told, most: int) -> list[Contributions]:
+    def contributions(self, table: ir.Table, wanted: Told, most: int) -> list[Contributions]:
         """What the largest contributors add to each sum of `wanted`, cell by cell; see `Contributions`."""
         names = [f"c{number}" for number in range(len(wanted.keys))]
         keys = dict(zip(names, wanted.keys, strict=True))
@@ -104,8 +110,8 @@ class Keyed:
                 "second": ranked[_SIZE].sum(where=(ranked["rank"] >= 1) & (ranked["rank"] < 2)),
             }
             cells = ranked.group_by(*names).aggregate(**figures) if names else ranked.aggregate(**figures)
-            table = self._source.fetch(cells)
-            found.append(Contributions(**{name: _floats(table, name) for name in figures}))
+            told = self._source.fetch(cells)
+            found.append(Contributions(**{name: _floats(told, name) for name in figures}))
         return found
 
     def _is_spread(self, rows: ir.Table, names: Sequence[str], most: int) -> bool:
@@ -117,8 +123,7 @@ class Keyed:
         total, first = _floats(table, "total"), _floats(table, "first")
         return bool((10 * max(most, 2) * first <= total).all())
 
-    def _element(self) -> ir.Value:
-        key = self.table[KEY]
+    def _element(self, key: ir.Value) -> ir.Value:
         if isinstance(key.type(), dt.Integer):
             return key.cast("int64")
         return key.hash().cast("int64") if self._source.is_duckdb else key.cast("string")

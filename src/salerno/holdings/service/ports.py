@@ -90,8 +90,8 @@ class OptOutRegister(Protocol):
         ...
 
 
-Tell = Callable[[ibis.Table], Sequence[Told]]
-"""From a frame's table to whom figures rest on."""
+Tell = Callable[[ibis.Table], tuple[ibis.Table, Sequence[Told]]]
+"""From a frame's table to one made of it with the same rows, and whom figures rest on in terms of that."""
 
 Persons = tuple[PersonSets, list[Contributions]]
 """Sets of persons, and of each sum over them that a few could make up what these contribute."""

@@ -13,13 +13,13 @@ from salerno.analysis.disclosure.differencing import Family, find_conflict
 K = 10
 
 
-def family(source: int, persons, frame: str = "", columns=(), rows: int = 0, by=None) -> Family:
+def family(source: int, persons, frame: str = "", measures=(), rows: int = 0, by=None) -> Family:
     """A set; `by` gives each person's cell."""
     persons = BitMap(persons)
     cells: dict[tuple, BitMap] = {}
     for person in persons if by else ():
         cells.setdefault((by(person),), BitMap()).add(person)
-    return Family(source, frame or str(source), frozenset(columns), persons, rows or len(persons), cells)
+    return Family(source, frame or str(source), frozenset(measures), persons, rows or len(persons), cells)
 
 
 def sources(new, *earlier) -> tuple[int, ...] | None:
@@ -79,12 +79,18 @@ def test_three_sets_that_are_safe_two_by_two() -> None:
 
 
 def test_missing_values_of_other_columns_are_no_difference() -> None:
-    age = family(1, range(100), frame="f", columns=["age"])
-    bmi = family(2, range(97), frame="f", columns=["bmi"])
-    both = family(3, range(97), frame="f", columns=["age", "bmi"])
+    age = family(1, range(100), frame="f", measures=["age"])
+    bmi = family(2, range(97), frame="f", measures=["bmi"])
+    both = family(3, range(97), frame="f", measures=["age", "bmi"])
     assert sources(bmi, age) is None
     assert sources(both, age) == (1,)
-    assert sources(family(4, range(97), frame="g", columns=["bmi"]), age) == (1,)
+    assert sources(family(4, range(97), frame="g", measures=["bmi"]), age) == (1,)
+
+
+def test_levels_of_two_columns_that_nearly_coincide() -> None:
+    treated = family(1, range(100), frame="f", by=lambda p: f"treated {p < 40}")
+    assert sources(family(2, range(100), frame="f", by=lambda p: f"ill {p < 43}"), treated) == (1,)
+    assert sources(family(2, range(100), frame="f", by=lambda p: f"ill {p < 60}"), treated) is None
 
 
 def test_a_threshold_of_one_holds_nothing_back() -> None:
