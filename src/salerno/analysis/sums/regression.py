@@ -221,13 +221,49 @@ class Survey:
                 )
 
     def without_empty(self, design: Design, sums: Sums) -> tuple[Design, list[str]]:
-        """A design of the agreed levels without columns that are zero for everybody, which R gives as NA."""
+        """A design of the agreed levels without what R gives as NA since crossed factors have empty cells.
+
+        Returns:
+            The design without columns that are zero for everybody, or within the cells of a crossing are a
+            combination of the columns before them; and a sentence on them.
+        """
         counts = dict(zip(self.design.names, sums["nonzero"].tolist(), strict=True))
-        empty = [column.name for column in design.columns if counts.get(column.name, 1) == 0]
-        if not empty:
+        lost = {name for name in design.names if counts.get(name, 1) == 0}
+        place = 0
+        for numbers in self.crossed:
+            cells = self._cells(numbers)
+            filled = sums["cells"][place : place + len(cells)] > 0
+            place += len(cells)
+            if not filled.all():
+                occupied = [cell for cell, is_filled in zip(cells, filled, strict=True) if is_filled]
+                lost |= self._aliased(design, numbers, occupied, lost)
+        if not lost:
             return design, []
-        columns = tuple(column for column in design.columns if column.name not in empty)
-        return replace(design, columns=columns), [f"Zero for everybody, and left out: {', '.join(empty)}."]
+        columns = tuple(column for column in design.columns if column.name not in lost)
+        named = ", ".join(name for name in design.names if name in lost)
+        return replace(design, columns=columns), [f"Left out, since nobody has such a combination: {named}."]
+
+    def _aliased(
+        self, design: Design, numbers: tuple[int, ...], cells: list[tuple[int, ...]], lost: set[str]
+    ) -> set[str]:
+        """Indicator columns of a crossing that depend on those before them where somebody is."""
+        codes = np.full((len(cells), len(design.factors)), -1, dtype=np.int64)
+        for position, number in enumerate(numbers):
+            old, new = self.design.factors[number], design.factors[number]
+            codes[:, number] = [new.levels.index(old.levels[cell[position]]) for cell in cells]
+        chosen = [
+            j
+            for j, column in enumerate(design.columns)
+            if column.part == 0 and column.name not in lost and {n for n, _ in column.levels} <= set(numbers)
+        ]
+        indicators = design.indicators(codes)[:, chosen]
+        found, rank = set(), 0
+        for count, j in enumerate(chosen, start=1):
+            after = int(np.linalg.matrix_rank(indicators[:, :count]))
+            if after == rank:
+                found.add(design.columns[j].name)
+            rank = after
+        return found
 
 
 def _check_column(name: str, zeros: int, ones: int, n: int, policy: DisclosurePolicy) -> None:
@@ -251,8 +287,8 @@ def term_rows(
             "term": name,
             "estimate": float(estimate),
             "std_error": float(error),
-            "statistic": float(statistic),
-            "p_value": float(p_value),
+            "statistic": float(statistic) if np.isfinite(statistic) else None,
+            "p_value": float(p_value) if np.isfinite(p_value) else None,
             "conf_low": float(estimate - width * error),
             "conf_high": float(estimate + width * error),
         }
