@@ -13,7 +13,7 @@ from salerno.holdings.engine.dictionary import profile, round_down
 from salerno.holdings.engine.omop_tables import omop_table
 from salerno.holdings.engine.source import Source
 from salerno.holdings.model import Holding, Measured
-from salerno.standards.omop import EVENT_TABLES, FIELDS, VOCABULARY, is_identifier
+from salerno.standards.omop import CARE_PROVIDERS, EVENT_TABLES, FIELDS, VOCABULARY, is_identifier
 
 AGE_BAND_YEARS = 5
 
@@ -29,7 +29,7 @@ def measure_omop(source: Source, min_cell: int) -> Measured:
             source,
             table,
             min_cell=min_cell,
-            person="person_id",
+            person="" if name in CARE_PROVIDERS else "person_id",
             without_levels=frozenset(column for column in table.columns if is_identifier(column)),
         )
         described.append(
@@ -39,7 +39,7 @@ def measure_omop(source: Source, min_cell: int) -> Measured:
                 n_rows=round_down(found.n_rows, min_cell),
             )
         )
-        records += found.n_rows
+        records += 0 if name in CARE_PROVIDERS else found.n_rows
         if name == "person":
             persons = found.n_persons
     dates = [

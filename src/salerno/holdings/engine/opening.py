@@ -92,7 +92,7 @@ class IbisEngine:
         with self._source(holding) as source:
             if holding.kind == "omop":
                 for name in FIELDS:
-                    if name in source.names and name != "concept":
+                    if name in source.names and name not in {"concept", "concept_relationship"}:
                         check_types(source, name)
                 return
             tables = source.tables()

@@ -90,16 +90,17 @@ class Source:
     def keep(self, name: str, expression: ibis.Table) -> ibis.Table:
         """The expression's rows as a temporary table, which ends with the source."""
         self.compute(lambda: self.backend.create_table(name, expression, temp=True))
-        return self._temporary(name)
+        return self.temporary(name)
 
     def show(self, name: str, expression: ibis.Table) -> ibis.Table:
         """The expression as a temporary view: its columns and no others can be named through it."""
         sql = self.backend.compile(expression)
         quoted = '"' + name.replace('"', '""') + '"'
         self.compute(lambda: self.backend.raw_sql(f"CREATE TEMPORARY VIEW {quoted} AS {sql}"))
-        return self._temporary(name)
+        return self.temporary(name)
 
-    def _temporary(self, name: str) -> ibis.Table:
+    def temporary(self, name: str) -> ibis.Table:
+        """A temporary table or view that has been made."""
         table: ibis.Table = self.backend.table(name)
         return table
 

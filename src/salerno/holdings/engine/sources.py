@@ -49,7 +49,7 @@ class DuckdbSource(Source):
     def _threads(self) -> int:
         return int(self.backend.con.execute("SELECT current_setting('threads')").fetchone()[0])
 
-    def _temporary(self, name: str) -> ibis.Table:
+    def temporary(self, name: str) -> ibis.Table:
         table: ibis.Table = self.backend.table(name, database=("temp", "main"))
         return table
 

@@ -1,23 +1,17 @@
-"""What must hold before a row is read: the frame makes sense, and the permit covers all of the request."""
+"""Whether a permit is in force and covers all of a request."""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from datetime import datetime
 
-from salerno.holdings.model import AccessRequest, EventDefinition, Holding, StudyFrame
-from salerno.kernel.errors import Invalid, Refused, near
+from salerno.holdings.model import AccessRequest, Holding
+from salerno.kernel.errors import Refused, near
 from salerno.kernel.time import to_text
 from salerno.permits.model import DataPermit, DataScope, PermitState
-from salerno.standards.omop import EVENT_TABLES
 
 Columns = Mapping[str, Collection[str]]
 """Column names by table."""
-
-PERSON_COLUMNS = frozenset({"gender_concept_id", "year_of_birth", "month_of_birth", "day_of_birth"})
-PERIOD_COLUMNS = frozenset({"observation_period_start_date", "observation_period_end_date"})
-FRAME_COLUMNS = ("group", "time", "status", "age", "sex", "index_year")
-"""Columns that every frame on OMOP has, before its covariates."""
 
 
 def scope_for(permit: DataPermit, dataset: str, own_did: str) -> DataScope:
@@ -186,78 +180,3 @@ def check_enough_persons(n_persons: int, min_cell: int) -> None:
             rule="EHDS Art. 73(2); threshold of the access body's and the holder's policy",
             remedy="Widen the conditions.",
         )
-
-
-def check_frame(frame: StudyFrame) -> None:
-    """Refuse a frame that makes no sense on OMOP, whatever the data.
-
-    Raises:
-        Invalid: What is wrong, with the nearest known name.
-    """
-    if not frame.groups:
-        raise Invalid(
-            "frame-groups",
-            "A frame on OMOP data needs the index event of at least one group",
-            remedy="Name groups, or a table to be read as it is.",
-        )
-    if frame.washout_days < 0:
-        raise Invalid("frame-washout", "The washout is a number of days, not below zero")
-    if frame.follow_up_days is not None and frame.follow_up_days < 1:
-        raise Invalid("frame-follow-up", "The longest follow-up is a number of days, at least 1")
-    for event in definitions(frame):
-        if event.table not in EVENT_TABLES:
-            raise Invalid(
-                "frame-event",
-                f"{event.table!r} is no OMOP table of events",
-                remedy=near(event.table, EVENT_TABLES),
-            )
-        if EVENT_TABLES[event.table].concept and not event.concepts:
-            raise Invalid(
-                "frame-event", f"An event of {event.table!r} needs at least one concept", remedy="Name it."
-            )
-        if not EVENT_TABLES[event.table].concept and event.concepts:
-            raise Invalid(
-                "frame-event", f"An event of {event.table!r} has no concepts", remedy="Leave them out."
-            )
-    taken = set(FRAME_COLUMNS) | {"holder"}
-    for covariate in frame.covariates:
-        if covariate.name in taken or not covariate.name.isidentifier() or covariate.name[0] == "_":
-            raise Invalid(
-                "frame-covariate",
-                f"{covariate.name!r} cannot be the name of a covariate",
-                remedy="Use letters, digits and underscores, and no name twice nor that of another column.",
-            )
-        if covariate.days_before is not None and covariate.days_before < 1:
-            raise Invalid(
-                "frame-covariate", f"{covariate.name!r} needs at least one day before the index date"
-            )
-        taken.add(covariate.name)
-
-
-def definitions(frame: StudyFrame) -> list[EventDefinition]:
-    """Every event definition of a frame."""
-    outcome = [frame.outcome] if frame.outcome else []
-    return [*frame.groups.values(), *outcome, *(c.event for c in frame.covariates)]
-
-
-def columns_needed(frame: StudyFrame) -> dict[str, set[str]]:
-    """Columns by OMOP table that a frame is computed from; the permit must name each of them.
-
-    Keys that link rows are left out: they stay inside the engine and no study sees them. So are the
-    vocabulary tables, which say nothing about any person.
-
-    Args:
-        frame: A frame with groups.
-
-    Raises:
-        Invalid: See `check_frame`.
-    """
-    check_frame(frame)
-    needed = {
-        "person": set(PERSON_COLUMNS),
-        "observation_period": set(PERIOD_COLUMNS),
-        "death": {EVENT_TABLES["death"].start},
-    }
-    for event in definitions(frame):
-        needed.setdefault(event.table, set()).update(EVENT_TABLES[event.table].columns)
-    return needed

@@ -1,0 +1,269 @@
+"""OHDSI Circe cohort definitions: from their JSON to checked SQL statements, and the columns that these read.
+
+The SQL is duckcdm's, which equals that of OHDSI's Java library. A definition comes from outside, so it is not
+trusted: its texts may hold letters, digits and a few marks only, and what the SQL does is read back from the
+SQL itself, where every statement, table and function must be one of a few.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any, Final
+
+import sqlglot
+from duckcdm.circe import CirceError, build_cohort_query
+from duckcdm.sqlrender import JavaError, render, split_sql, translate
+from sqlglot import exp
+from sqlglot.errors import SqlglotError
+from sqlglot.optimizer.pushdown_projections import pushdown_projections
+from sqlglot.optimizer.qualify import qualify
+from sqlglot.optimizer.scope import traverse_scope
+
+from salerno.kernel.errors import Invalid, near
+from salerno.standards.omop import FIELDS, VOCABULARY, is_identifier
+
+PREFIX: Final = "cdm_"
+"""What the names of the tables begin with that the statements read."""
+
+ROWS: Final = "circe_rows"
+"""The temporary table that the statements write: ``subject_id``, ``cohort_start_date``, ``cohort_end_date``."""
+
+SPECIFICATION: Final = "https://github.com/OHDSI/circe-be"
+
+MAX_BYTES: Final = 2_000_000
+MAX_DEPTH: Final = 60
+MAX_RULES: Final = 60
+"""Circe counts the rules that an event meets in the bits of a 64-bit number."""
+
+_COMMENTS = frozenset(
+    "name description Title title CONCEPT_NAME CONCEPT_CODE CONCEPT_CLASS_ID CONCEPT_CLASS_ID_CAPTION DOMAIN_ID "
+    "VOCABULARY_ID INVALID_REASON INVALID_REASON_CAPTION STANDARD_CONCEPT STANDARD_CONCEPT_CAPTION "
+    "VALID_START_DATE VALID_END_DATE cdmVersionRange createdBy modifiedBy createdDate modifiedDate tags".split()
+)
+"""Members that are for people and reach no SQL."""
+
+_TEXT = re.compile(r"[\w .,+/%-]{0,200}")
+"""Texts that reach the SQL: neither quotes nor anything that an SQL template or a dialect could take for more."""
+
+_FUNCTIONS: Final = frozenset(
+    "And Or Case If Cast TsOrDsAdd DateAdd DateSub DateDiff DateFromParts Coalesce Count Distinct Max Min Sum Avg "
+    "Pow RowNumber Extract StrToDate StrToTime TimeToStr Nullif Floor Ceil Round Abs Concat DPipe Year Month Day "
+    "CurrentDate Greatest Least Lag Lead Rank DenseRank Exists Not ToDays MakeInterval Xor Interval Length".split()
+)
+
+
+@dataclass(frozen=True, slots=True)
+class CirceScript:
+    """A cohort definition as statements of one dialect, to be run in this order.
+
+    Args:
+        statements: SQL; tables of the CDM are called `PREFIX` and their name, rows are added to `ROWS`.
+        cleaning: Statements that drop what the others leave, but for `ROWS`.
+        columns: Columns by CDM table that are read, identifiers that link rows among them.
+        rules: Names of the inclusion rules.
+    """
+
+    statements: tuple[str, ...]
+    cleaning: tuple[str, ...]
+    columns: Mapping[str, frozenset[str]]
+    rules: tuple[str, ...]
+
+    @property
+    def permitted(self) -> dict[str, set[str]]:
+        """Columns by table that a permit must name; those that only link rows are left out."""
+        told = {t: {c for c in columns if not is_identifier(c)} for t, columns in self.columns.items()}
+        return {table: columns for table, columns in told.items() if table not in VOCABULARY}
+
+
+def circe_script(definition: Mapping[str, Any], dialect: str) -> CirceScript:
+    """The statements of a cohort definition.
+
+    Args:
+        definition: Circe's JSON.
+        dialect: ``duckdb``, ``postgresql`` or ``spark``.
+
+    Raises:
+        Invalid: It is no cohort definition, or goes beyond what is safe; what is wrong is told.
+    """
+    try:
+        text = json.dumps(definition, sort_keys=True, allow_nan=False)
+    except (TypeError, ValueError, RecursionError):
+        raise _invalid("It is no JSON object") from None
+    return _script(text, dialect)
+
+
+@lru_cache(maxsize=256)
+def _script(text: str, dialect: str) -> CirceScript:
+    definition = json.loads(text)
+    _check_shape(definition, text)
+    try:
+        sql = build_cohort_query(definition, cohort_id=1, target_table=ROWS, generate_stats=False)
+    except (CirceError, AttributeError, KeyError, TypeError, ValueError, RecursionError) as error:
+        # The library's words can quote the definition, which is the asker's own.
+        raise _invalid(str(error)[:200] or type(error).__name__) from None
+    for schema in ("@cdm_database_schema.", "@vocabulary_database_schema."):
+        sql = sql.replace(schema, PREFIX)
+    try:
+        translated = translate(render(sql), dialect)
+    except JavaError as error:
+        raise _invalid(str(error)[:200]) from None
+    listed = [part for part in map(str.strip, split_sql(translated)) if _words(part)]
+    read = _Reading("duckdb" if dialect == "duckdb" else "postgres" if dialect == "postgresql" else dialect)
+    statements = [part for part in listed if read.takes(part)]
+    rules = tuple(str(rule.get("name") or f"rule {n}") for n, rule in enumerate(_rules(definition), 1))
+    cleaning = tuple(f"DROP TABLE IF EXISTS {name}" for name in sorted(read.made))
+    columns = {table: frozenset(found) for table, found in read.columns.items()}
+    return CirceScript(tuple(statements), cleaning, columns, rules)
+
+
+def _rules(definition: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    return definition.get("InclusionRules") or []
+
+
+def _check_shape(definition: Any, text: str) -> None:
+    if not isinstance(definition, dict) or "PrimaryCriteria" not in definition:
+        known = near("PrimaryCriteria", definition) if isinstance(definition, dict) else ""
+        raise _invalid(f"It has no 'PrimaryCriteria'. {known}".strip())
+    if len(text) > MAX_BYTES:
+        raise _invalid(f"It is longer than {MAX_BYTES} bytes")
+    rules = _rules(definition)
+    if not isinstance(rules, list) or not all(isinstance(rule, dict) for rule in rules):
+        raise _invalid("'InclusionRules' is no list of rules")
+    if len(rules) > MAX_RULES:
+        raise _invalid(f"It has more than {MAX_RULES} inclusion rules")
+    for path, value in _texts(definition, "", 0):
+        if not _TEXT.fullmatch(value) or "--" in value or "/*" in value:
+            raise _invalid(f"The text at {path} has other characters than letters, digits, blanks and . , + - / %")
+
+
+def _texts(value: Any, path: str, depth: int) -> Iterator[tuple[str, str]]:
+    """Every text that could reach the SQL, with its place."""
+    if depth > MAX_DEPTH:
+        raise _invalid(f"It is nested more than {MAX_DEPTH} deep")
+    if isinstance(value, str):
+        yield path, value
+    elif isinstance(value, dict):
+        for key, inner in value.items():
+            if key not in _COMMENTS or isinstance(inner, dict | list):
+                yield from _texts(inner, f"{path}/{key}", depth + 1)
+    elif isinstance(value, list):
+        for number, inner in enumerate(value):
+            yield from _texts(inner, f"{path}/{number}", depth + 1)
+
+
+class _Reading:
+    """Reads statements back: what they do must be known, and which columns they read is noted."""
+
+    def __init__(self, dialect: str) -> None:
+        self._dialect = dialect
+        self._schema: dict[str, dict[str, str]] = {
+            PREFIX + table: dict.fromkeys(fields, "text") for table, fields in FIELDS.items()
+        }
+        self._schema[ROWS] = dict.fromkeys(
+            ("cohort_definition_id", "subject_id", "cohort_start_date", "cohort_end_date"), "text"
+        )
+        self.made: set[str] = set()
+        self.columns: dict[str, set[str]] = {}
+
+    def takes(self, sql: str) -> bool:
+        """Whether the statement is to be run; those that only clean up are not.
+
+        Raises:
+            Invalid: It does what no cohort definition needs.
+        """
+        try:
+            parsed = sqlglot.parse(sql, dialect=self._dialect)
+        except SqlglotError:
+            raise _invalid("Its SQL cannot be read back") from None
+        if len(parsed) != 1 or parsed[0] is None:
+            raise _invalid("Its SQL has a statement within a statement")
+        statement = parsed[0]
+        if isinstance(statement, exp.Delete | exp.Drop | exp.TruncateTable):
+            return False
+        if isinstance(statement, exp.Analyze):
+            return self._is_own(statement)
+        if isinstance(statement, exp.Create) and statement.args.get("kind") == "TABLE":
+            self._create(statement)
+            return True
+        if isinstance(statement, exp.Insert):
+            self._check(statement)
+            self._note(statement.expression)
+            return self._is_own(statement.this)
+        raise _invalid(f"Its SQL has a statement of the kind {type(statement).__name__}")
+
+    def _create(self, statement: exp.Create) -> None:
+        self._check(statement)
+        name = statement.this.find(exp.Table).name.lower()
+        if name.startswith(PREFIX) or name == ROWS:
+            raise _invalid(f"Its SQL makes a table {name!r}")
+        if isinstance(statement.this, exp.Schema):
+            columns = [column.name.lower() for column in statement.this.expressions]
+        else:
+            columns = self._note(statement.expression)
+        self._schema[name] = dict.fromkeys(columns, "text")
+        self.made.add(name)
+
+    def _is_own(self, part: exp.Expression) -> bool:
+        """Whether the table that is written is one of its own."""
+        table = part.find(exp.Table)
+        name = table.name.lower() if table is not None else ""
+        if name not in self.made | {ROWS}:
+            raise _invalid(f"Its SQL writes to the table {name!r}")
+        return True
+
+    def _check(self, statement: exp.Expression) -> None:
+        named_within = {part.alias.lower() for part in statement.find_all(exp.CTE)}
+        for table in statement.find_all(exp.Table):
+            name = table.name.lower()
+            inside = isinstance(statement, exp.Create) and table is statement.this.find(exp.Table)
+            if table.args.get("db") or not isinstance(table.this, exp.Identifier):
+                raise _invalid("Its SQL reads something else than a table")
+            if name not in self._schema and name not in named_within and not inside:
+                known = [t.removeprefix(PREFIX) for t in self._schema if t.startswith(PREFIX)]
+                raise _invalid(
+                    f"It reads the table {name.removeprefix(PREFIX)!r}, which is not supported. "
+                    f"{near(name.removeprefix(PREFIX), known)}".strip()
+                )
+        for function in statement.find_all(exp.Func):
+            kind = type(function).__name__
+            named = function.name.upper() if isinstance(function, exp.Anonymous) else kind
+            if named not in _FUNCTIONS and named not in {"TO_DAYS", "MAKE_DATE", "GETDATE"}:
+                raise _invalid(f"Its SQL calls the function {named!r}")
+
+    def _note(self, query: exp.Expression) -> list[str]:
+        """Names of the columns that a query gives; those that it reads are noted."""
+        try:
+            full = qualify(
+                query.copy(),
+                schema=self._schema,
+                dialect=self._dialect,
+                quote_identifiers=False,
+                validate_qualify_columns=False,
+            )
+            given = [name.lower() for name in full.named_selects]
+            used = pushdown_projections(full)
+        except SqlglotError as error:
+            raise _invalid(f"Its SQL cannot be read back: {str(error)[:100]}") from None
+        for scope in traverse_scope(used):
+            for column in scope.columns:
+                source = scope.sources.get(column.table)
+                if isinstance(source, exp.Table) and source.name.lower().startswith(PREFIX):
+                    table = source.name.lower().removeprefix(PREFIX)
+                    if column.name.lower() in FIELDS[table]:
+                        self.columns.setdefault(table, set()).add(column.name.lower())
+                elif source is None and column.table not in scope.sources and scope.parent is None:
+                    raise _invalid(f"Its SQL reads a column {column.name!r} of no table")
+        return given
+
+
+def _words(sql: str) -> bool:
+    """Whether anything is left of a statement without its comments."""
+    return bool(re.sub(r"--[^\n]*|/\*.*?\*/|\s|;", "", sql, flags=re.DOTALL))
+
+
+def _invalid(what: str) -> Invalid:
+    return Invalid("circe", f"The Circe cohort definition cannot be used: {what}", rule=SPECIFICATION)
