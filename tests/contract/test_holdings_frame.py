@@ -14,7 +14,8 @@ import pandas as pd
 import psycopg
 import pytest
 
-from salerno.holdings.engine.opening import IbisEngine, read_rows
+from salerno.holdings.engine.opening import IbisEngine
+from salerno.holdings.engine.reading import read_rows
 from salerno.holdings.model import Covariate, EventDefinition, Holding, StudyFrame
 from salerno.kernel.errors import Invalid, Refused, SalernoError, Unavailable
 from salerno.nodes.demo_data import GIBLEED_FRAME, gibleed, person_identifiers, split_omop, synthetic_omop
@@ -177,6 +178,8 @@ def oracle(folder: Path, frame: StudyFrame, *, without: tuple[str, ...] = ()) ->
             "age": age,
             "sex": {8532: "F", 8507: "M"}.get(person["gender_concept_id"], "U"),
             "index_year": index.year,
+            "prior_observation": (index - min(span[0] for span in around)).days,
+            "future_observation": (max(span[1] for span in around) - index).days,
         }
         for name, (seen, days_before) in covariates.items():
             row[name] = int(

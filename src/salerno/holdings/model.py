@@ -98,9 +98,9 @@ class Covariate:
 class DrugUse:
     """How a drug is used from the index date to the end of follow-up; adds columns to a frame of entries.
 
-    The columns are ``n_exposures``, ``n_eras``, ``days_exposed`` (days in an era), ``first_duration`` (days of
-    the first exposure), ``first_quantity``, ``cumulative_quantity`` and ``days_to_first``; missing for persons
-    without an exposure, but for the numbers, which are then 0.
+    The columns are ``n_exposures``, ``n_eras``, ``days_exposed`` (days in an era), ``first_duration``
+    (days of the first exposure), ``first_quantity``, ``cumulative_quantity`` and ``days_to_first``;
+    missing for persons without an exposure, but for the numbers, which are then 0.
 
     Args:
         concepts: Drug concept ids.
@@ -119,11 +119,11 @@ class Population:
 
     The frame has one row for each span of a person: ``age_group``, ``sex``, ``span``, ``outcome``,
     ``start_date`` and ``end_date``, ``entered`` (first day of the person's time observed in the age group),
-    ``left`` (last day), ``last_end`` (end of the person's span of the same kind before, or none) and ``event``
-    (1 where the outcome begins on the last day). ``span`` is ``observed`` (outcome empty: time in the
-    population), ``known`` (the same spans again, of those who ever had the outcome), ``at_risk`` (their time
-    at risk of it) or ``case`` (their time with it). So time at risk of an outcome is ``observed`` less
-    ``known`` plus ``at_risk``, and those who never have it need no row of their own.
+    ``left`` (last day), ``last_end`` (end of the person's span of the same kind before, or none) and
+    ``event`` (1 where the outcome begins on the last day). ``span`` is ``observed`` (outcome empty: time
+    in the population), ``known`` (the same spans again, of those who ever had the outcome), ``at_risk``
+    (their time at risk of it) or ``case`` (their time with it). So time at risk of an outcome is
+    ``observed`` less ``known`` plus ``at_risk``, and those who never have it need no row of their own.
 
     Args:
         study_start, study_end: First and last day of the study.
@@ -168,9 +168,9 @@ class Concepts:
 class Treatments:
     """Which treatments follow each other: the frame of treatment patterns.
 
-    The frame has one row per entry: ``group``, ``path`` (such as ``A > A+B > B``), ``first_line``, ``n_lines``,
-    ``age``, ``sex`` and ``index_year``. Treatments count that begin on the index date or later, up to the end of
-    follow-up.
+    The frame has one row per entry: ``group``, ``path`` (such as ``A > A+B > B``), ``first_line``,
+    ``n_lines``, ``age``, ``sex`` and ``index_year``. Treatments count that begin on the index date or
+    later, up to the end of follow-up.
 
     Args:
         events: Treatments by name.
@@ -199,8 +199,8 @@ class StudyFrame:
     For plain tables only `table` and `where` are used and the frame has the table's columns.
     For OMOP the frame has one row per person with the columns ``group``, ``time`` (days from index to outcome
     or censoring), ``status`` (1 outcome, 2 competing outcome, 0 censored), ``age`` (years at index), ``sex``
-    (``F``, ``M``, ``U``), ``index_year``, ``prior_observation`` and ``future_observation`` (days), one 0/1 column
-    per covariate and those of `drug`.
+    (``F``, ``M``, ``U``), ``index_year``, ``prior_observation`` and ``future_observation`` (days), one 0/1
+    column per covariate and those of `drug`.
 
     Days are whole: an outcome counts when it is on a later day than the index event. An outcome on the
     index day counts as prior, since nobody can tell what came first. So `time` is at least 1: a person
@@ -208,8 +208,9 @@ class StudyFrame:
     same day is left out too, unless `entry` is ``each``.
 
     Other kinds of rows: with `population`, `concepts` or `treatments` those that they describe; ``attrition``
-    has one row per person with an index event and the last ``step`` that the person met; ``cohorts`` has one row
-    per person in any group with a 0/1 column per group and ``NAME_date``, the day of the first entry.
+    has one row per person with an index event and the last ``step`` that the person met; ``cohorts`` has
+    one row per person in any group with a 0/1 column per group and ``NAME_date``, the day of the first
+    entry.
 
     Args:
         table: Plain table; empty means the holding's only one.

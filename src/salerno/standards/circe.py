@@ -30,7 +30,8 @@ PREFIX: Final = "cdm_"
 """What the names of the tables begin with that the statements read."""
 
 ROWS: Final = "circe_rows"
-"""The temporary table that the statements write: ``subject_id``, ``cohort_start_date``, ``cohort_end_date``."""
+"""The temporary table that the statements write: ``subject_id``, ``cohort_start_date``,
+``cohort_end_date``."""
 
 SPECIFICATION: Final = "https://github.com/OHDSI/circe-be"
 
@@ -40,20 +41,24 @@ MAX_RULES: Final = 60
 """Circe counts the rules that an event meets in the bits of a 64-bit number."""
 
 _COMMENTS = frozenset(
-    "name description Title title CONCEPT_NAME CONCEPT_CODE CONCEPT_CLASS_ID CONCEPT_CLASS_ID_CAPTION DOMAIN_ID "
-    "VOCABULARY_ID INVALID_REASON INVALID_REASON_CAPTION STANDARD_CONCEPT STANDARD_CONCEPT_CAPTION "
-    "VALID_START_DATE VALID_END_DATE cdmVersionRange createdBy modifiedBy createdDate modifiedDate tags".split()
+    """name description Title title tags cdmVersionRange createdBy modifiedBy createdDate modifiedDate
+    CONCEPT_NAME CONCEPT_CODE CONCEPT_CLASS_ID CONCEPT_CLASS_ID_CAPTION DOMAIN_ID VOCABULARY_ID
+    INVALID_REASON INVALID_REASON_CAPTION STANDARD_CONCEPT STANDARD_CONCEPT_CAPTION VALID_START_DATE
+    VALID_END_DATE""".split()  # noqa: SIM905
 )
 """Members that are for people and reach no SQL."""
 
 _TEXT = re.compile(r"[\w .,+/%-]{0,200}")
-"""Texts that reach the SQL: neither quotes nor anything that an SQL template or a dialect could take for more."""
+"""Texts that reach the SQL: neither quotes nor anything that an SQL template or a dialect could take for
+more."""
 
 _FUNCTIONS: Final = frozenset(
-    "And Or Case If Cast TsOrDsAdd DateAdd DateSub DateDiff DateFromParts Coalesce Count Distinct Max Min Sum Avg "
-    "Pow RowNumber Extract StrToDate StrToTime TimeToStr Nullif Floor Ceil Round Abs Concat DPipe Year Month Day "
-    "CurrentDate Greatest Least Lag Lead Rank DenseRank Exists Not ToDays MakeInterval Xor Interval Length".split()
+    """And Or Not Xor Case If Exists Cast Coalesce Nullif Greatest Least Count Distinct Max Min Sum Avg Pow
+    Floor Ceil Round Abs Length Concat DPipe RowNumber Rank DenseRank Lag Lead TsOrDsAdd DateAdd DateSub
+    DateDiff DateFromParts MakeInterval Interval Extract Year Month Day CurrentDate StrToDate StrToTime
+    TimeToStr ToDays TO_DAYS MAKE_DATE GETDATE""".split()  # noqa: SIM905
 )
+"""Functions that cohort definitions are made of, as SQLGlot calls them or, for the last, the engine."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,20 +129,22 @@ def _rules(definition: Mapping[str, Any]) -> list[Mapping[str, Any]]:
     return definition.get("InclusionRules") or []
 
 
-def _check_shape(definition: Any, text: str) -> None:
+def _check_shape(definition: object, text: str) -> None:
     if not isinstance(definition, dict) or "PrimaryCriteria" not in definition:
         known = near("PrimaryCriteria", definition) if isinstance(definition, dict) else ""
         raise _invalid(f"It has no 'PrimaryCriteria'. {known}".strip())
     if len(text) > MAX_BYTES:
         raise _invalid(f"It is longer than {MAX_BYTES} bytes")
-    rules = _rules(definition)
+    rules: Any = definition.get("InclusionRules") or []
     if not isinstance(rules, list) or not all(isinstance(rule, dict) for rule in rules):
         raise _invalid("'InclusionRules' is no list of rules")
     if len(rules) > MAX_RULES:
         raise _invalid(f"It has more than {MAX_RULES} inclusion rules")
     for path, value in _texts(definition, "", 0):
         if not _TEXT.fullmatch(value) or "--" in value or "/*" in value:
-            raise _invalid(f"The text at {path} has other characters than letters, digits, blanks and . , + - / %")
+            raise _invalid(
+                f"The text at {path} has other characters than letters, digits, blanks and . , + - / %"
+            )
 
 
 def _texts(value: Any, path: str, depth: int) -> Iterator[tuple[str, str]]:
@@ -160,7 +167,7 @@ class _Reading:
 
     def __init__(self, dialect: str) -> None:
         self._dialect = dialect
-        self._schema: dict[str, dict[str, str]] = {
+        self._schema: dict[str, object] = {
             PREFIX + table: dict.fromkeys(fields, "text") for table, fields in FIELDS.items()
         }
         self._schema[ROWS] = dict.fromkeys(
@@ -231,20 +238,20 @@ class _Reading:
         for function in statement.find_all(exp.Func):
             kind = type(function).__name__
             named = function.name.upper() if isinstance(function, exp.Anonymous) else kind
-            if named not in _FUNCTIONS and named not in {"TO_DAYS", "MAKE_DATE", "GETDATE"}:
+            if named not in _FUNCTIONS:
                 raise _invalid(f"Its SQL calls the function {named!r}")
 
     def _note(self, query: exp.Expression) -> list[str]:
         """Names of the columns that a query gives; those that it reads are noted."""
         try:
-            full = qualify(
+            full: Any = qualify(
                 query.copy(),
                 schema=self._schema,
                 dialect=self._dialect,
                 quote_identifiers=False,
                 validate_qualify_columns=False,
             )
-            given = [name.lower() for name in full.named_selects]
+            given = [str(name).lower() for name in full.named_selects]
             used = pushdown_projections(full)
         except SqlglotError as error:
             raise _invalid(f"Its SQL cannot be read back: {str(error)[:100]}") from None

@@ -136,8 +136,7 @@ FIELDS: Final[Mapping[str, Mapping[str, str]]] = {
         "ancestor_concept_id:i descendant_concept_id:i min_levels_of_separation:i max_levels_of_separation:i"
     ),
     "concept_relationship": _fields(
-        "concept_id_1:i concept_id_2:i relationship_id:s valid_start_date:d valid_end_date:d "
-        "invalid_reason:s"
+        "concept_id_1:i concept_id_2:i relationship_id:s valid_start_date:d valid_end_date:d invalid_reason:s"
     ),
 }
 """Type of each field, of the versions 5.3 and 5.4 together, for the tables that studies read."""
@@ -181,9 +180,7 @@ EVENT_TABLES: Final[Mapping[str, EventTable]] = {
     table.name: table
     for table in (
         EventTable("drug_era", "drug_concept_id", "drug_era_start_date", "drug_era_end_date"),
-        EventTable(
-            "drug_exposure", "drug_concept_id", "drug_exposure_start_date", "drug_exposure_end_date"
-        ),
+        EventTable("drug_exposure", "drug_concept_id", "drug_exposure_start_date", "drug_exposure_end_date"),
         EventTable(
             "condition_occurrence", "condition_concept_id", "condition_start_date", "condition_end_date"
         ),
@@ -204,6 +201,15 @@ EVENT_TABLES: Final[Mapping[str, EventTable]] = {
     )
 }
 """Tables that an event definition can read."""
+
+RECORD_DATES: Final[Mapping[str, str]] = {
+    **{table.name: table.start for table in EVENT_TABLES.values()},
+    "visit_detail": "visit_detail_start_date",
+    "specimen": "specimen_date",
+    "dose_era": "dose_era_start_date",
+    "payer_plan_period": "payer_plan_period_start_date",
+}
+"""Column with the date of a record, of every table of records."""
 
 REQUIRED: Final[Mapping[str, frozenset[str]]] = {
     "person": frozenset({"person_id", "gender_concept_id", "year_of_birth"}),

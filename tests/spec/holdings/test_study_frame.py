@@ -14,7 +14,7 @@ from typing import Any
 import duckdb
 import pytest
 
-from salerno.holdings.engine.opening import read_rows
+from salerno.holdings.engine.reading import read_rows
 from salerno.holdings.model import Covariate, EventDefinition, StudyFrame
 from salerno.permits.model import Condition
 

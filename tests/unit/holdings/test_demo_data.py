@@ -9,7 +9,7 @@ import duckdb
 import numpy as np
 import pytest
 
-from salerno.holdings.engine.opening import read_rows
+from salerno.holdings.engine.reading import read_rows
 from salerno.kernel.errors import Invalid, Unavailable
 from salerno.nodes import demo_data
 from salerno.nodes.demo_data import (

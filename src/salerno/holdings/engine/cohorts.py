@@ -1,8 +1,8 @@
 """Cohorts of Circe definitions: computed on the permitted tables, and kept for the permit's next question.
 
 The SQL of a definition sees nothing but views on permitted rows. A view has every column of the standard, but
-only those that the definition needs, and those that link rows, hold values: the rest are null. So a definition
-cannot read more than was checked against the permit, whatever its SQL says.
+only those that the definition needs, and those that link rows, hold values: the rest are null. So a
+definition cannot read more than was checked against the permit, whatever its SQL says.
 """
 
 from __future__ import annotations
@@ -25,12 +25,12 @@ from salerno.holdings.engine.omop_tables import TYPES
 from salerno.holdings.engine.source import Source
 from salerno.holdings.model import EventDefinition, KeptFor, StudyFrame
 from salerno.holdings.rules import definitions
-from salerno.kernel.errors import Conflict, NotFound, near
+from salerno.kernel.errors import Conflict, NotFound, Unavailable, near
 from salerno.kernel.values import digest, from_json, to_json
 from salerno.standards.circe import PREFIX, ROWS, CirceScript, circe_script
 from salerno.standards.omop import FIELDS, is_identifier
 
-DIALECTS = {"duckdb": "duckdb", "postgres": "postgresql", "pyspark": "spark"}
+DIALECTS = {"duckdb": "duckdb", "postgres": "postgresql"}
 """SqlRender's name of each Ibis engine's dialect."""
 
 
@@ -136,12 +136,21 @@ class Cohorts:
         source: Where they are computed.
         tables: OMOP tables, already without what must not be read.
         shelf: Where they are kept; None keeps them no longer than the source is open.
+        persons: `KEY` of the only persons whose records may be read; None where the tables have no others.
     """
 
-    def __init__(self, source: Source, tables: Tables, shelf: CohortShelf | None = None) -> None:
+    def __init__(
+        self,
+        source: Source,
+        tables: Tables,
+        shelf: CohortShelf | None = None,
+        persons: ir.Table | None = None,
+    ) -> None:
         self._source = source
         self._tables = tables
         self._shelf = shelf
+        self._persons = persons
+        self._permitted: ir.Table | None = None
         self._made: dict[str, Cohort] = {}
 
     def resolved(self, frame: StudyFrame) -> StudyFrame:
@@ -193,7 +202,14 @@ class Cohorts:
 
     def _cohort(self, definition: EventDefinition) -> Cohort:
         assert definition.circe is not None
-        script = circe_script(definition.circe, DIALECTS[str(self._source.backend.name)])
+        engine = str(self._source.backend.name)
+        if engine not in DIALECTS:
+            raise Unavailable(
+                "circe-engine",
+                f"Circe cohorts are not computed on {engine}",
+                remedy="Define the events by their concepts, or have the holder connect its data otherwise.",
+            )
+        script = circe_script(definition.circe, DIALECTS[engine])
         stem = f"cohort_{digest(definition.circe)[:16]}"
         kept = self._shelf.load(definition) if self._shelf else None
         if kept is not None:
@@ -209,7 +225,7 @@ class Cohorts:
     def _compute(self, script: CirceScript, stem: str) -> tuple[ir.Table, ir.Table]:
         source = self._source
         for name, columns in script.columns.items():
-            source.show(PREFIX + name, _limited(self._tables(name), name, columns))
+            source.show(PREFIX + name, _limited(self._records(name), name, columns))
         self._run(
             f"CREATE TEMP TABLE {ROWS} (cohort_definition_id INT, subject_id BIGINT, "
             "cohort_start_date DATE, cohort_end_date DATE)"
@@ -236,6 +252,15 @@ class Cohorts:
         for name in script.columns:
             self._run(f"DROP VIEW {PREFIX}{name}")
         return rows, passed
+
+    def _records(self, name: str) -> ir.Table:
+        """A table's records of the persons that may be read: not every criterion passes by their table."""
+        table = self._tables(name)
+        if self._persons is None or KEY not in table.columns:
+            return table
+        if self._permitted is None:
+            self._permitted = self._source.keep("permitted_persons", self._persons)
+        return table.semi_join(self._permitted, KEY)
 
     def _run(self, sql: str) -> None:
         self._source.compute(lambda: self._source.backend.raw_sql(sql))

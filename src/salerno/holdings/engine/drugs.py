@@ -57,7 +57,11 @@ def drug_columns(entries: ir.Table, use: DrugUse, tables: Tables, entry: list[st
         cumulative_quantity=ranked.quantity.sum().cast("float64"),
         days_to_first=ranked.day.min().cast("int64"),
     )
-    eras = joined(inside.select(*entry, "date", "until", "index_date", "last"), [*entry, "index_date", "last"], use.gap_days)
+    eras = joined(
+        inside.select(*entry, "date", "until", "index_date", "last"),
+        [*entry, "index_date", "last"],
+        use.gap_days,
+    )
     days = ibis.least(days_between(eras.until, eras.index_date), eras["last"]) - days_between(
         eras.date, eras.index_date
     )

@@ -44,7 +44,8 @@ def lasting(definition: EventDefinition, tables: Tables) -> ir.Table:
 
 
 def joined(spans: ir.Table, keys: list[str], gap_days: int) -> ir.Table:
-    """Spans of ``date`` and ``until`` that overlap, or are at most so many days apart, as one; with ``n_spans``.
+    """Spans of ``date`` and ``until`` that overlap, or are at most so many days apart, as one; with
+    ``n_spans``.
 
     Args:
         spans: Columns `keys`, ``date``, ``until``.

@@ -119,7 +119,7 @@ def _followed(frame: StudyFrame, observed: ir.Table, tables: Tables) -> ir.Table
         competing_day=days_between(table.first_competing, table.index_date),
     )
     # On one day with the outcome, the competing event comes second: the outcome has been seen.
-    other = ((table.competing_day <= table.censored)).fill_null(False)
+    other = (table.competing_day <= table.censored).fill_null(False)
     table = table.mutate(censored=ibis.ifelse(other, table.competing_day, table.censored), other=other)
     hit = (table.outcome_day <= table.censored).fill_null(False)
     return table.mutate(days=ibis.ifelse(hit, table.outcome_day, table.censored), hit=hit)

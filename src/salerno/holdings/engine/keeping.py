@@ -6,14 +6,14 @@ import importlib
 import threading
 import time
 from dataclasses import dataclass, field
-from pathlib import Path
 
 import ibis.expr.types as ir
 import pyarrow as pa
 
 from salerno.holdings.engine.opening import IbisEngine
 from salerno.holdings.engine.source import EngineLimits
-from salerno.holdings.model import Dictionary, Holding, StudyFrame
+from salerno.holdings.engine.sources import stamp
+from salerno.holdings.model import Dictionary, Holding, KeptFor, StudyFrame
 from salerno.holdings.service import OpenedFrame, Persons, Tell
 from salerno.kernel.values import digest
 from salerno.permits.model import DataScope
@@ -94,6 +94,7 @@ class KeepingEngine(IbisEngine):
         salt: bytes,
         min_cell: int,
         holder_name: str,
+        kept_for: KeptFor | None = None,
     ) -> OpenedFrame:
         """Hold a frame ready, limited to the permitted rows, dates, columns and persons."""
         key = digest(
@@ -105,7 +106,8 @@ class KeepingEngine(IbisEngine):
                 salt.hex(),
                 min_cell,
                 holder_name,
-                _stamp(holding.source),
+                kept_for,
+                stamp(holding.source),
             ]
         )
         with self._lock:
@@ -124,6 +126,7 @@ class KeepingEngine(IbisEngine):
                 salt=salt,
                 min_cell=min_cell,
                 holder_name=holder_name,
+                kept_for=kept_for,
             )
             with self._lock:
                 kept = self._frames[key] = _Kept(opened, users=1)
@@ -163,13 +166,3 @@ class KeepingEngine(IbisEngine):
                 self._opening.pop(key, None)
         for kept in dropped:
             kept.frame.close()
-
-
-def _stamp(source: str) -> list[tuple[str, int, int]]:
-    """Name, size and time of each file of a source; nothing for a database server."""
-    path = Path(source)
-    try:
-        files = sorted(path.iterdir()) if path.is_dir() else [path]
-        return [(file.name, file.stat().st_size, file.stat().st_mtime_ns) for file in files]
-    except OSError:
-        return []

@@ -82,9 +82,7 @@ def concepts_frame(asked: Concepts, entries: ir.Table, tables: Tables) -> ir.Tab
         event = EVENT_TABLES[name]
         table = tables(name)
         found = table.filter(table[event.start].notnull() & (table[event.concept] != 0))
-        happened = found.select(
-            **{KEY: found[KEY], "date": found[event.start], "code": found[event.concept]}
-        )
+        happened = found.select(**{KEY: found[KEY], "date": found[event.start], "code": found[event.concept]})
         both = index.join(happened, KEY, how="inner")
         both = both.mutate(day=days_between(both.date, both.index_date))
         for window in asked.windows:

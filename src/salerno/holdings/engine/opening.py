@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from datetime import UTC, datetime
-from secrets import token_bytes
+from pathlib import Path
 
 import ibis
 import ibis.expr.datatypes as dt
@@ -12,28 +10,41 @@ import ibis.expr.types as ir
 import pyarrow as pa
 
 from salerno.holdings.engine.aggregates import check_aggregate
+from salerno.holdings.engine.cohorts import Cohorts, CohortShelf, forget_cohorts
 from salerno.holdings.engine.conditions import keep_rows
 from salerno.holdings.engine.dictionary import datatype_of, profile
-from salerno.holdings.engine.frame import KEY, build
+from salerno.holdings.engine.events import KEY
 from salerno.holdings.engine.measures import measure_omop, measure_tables
 from salerno.holdings.engine.omop_tables import check_types, omop_table, open_omop
-from salerno.holdings.engine.persons import opted_out_keys
+from salerno.holdings.engine.permitted import (
+    ROWS_RULE,
+    permitted_cohorts,
+    permitted_rows,
+    without_opted_out,
+)
 from salerno.holdings.engine.sets import Keyed, content_key
 from salerno.holdings.engine.source import EngineLimits, Source
-from salerno.holdings.engine.sources import open_source
-from salerno.holdings.model import AttritionStep, Dictionary, Holding, Measured, PersonSets, StudyFrame
-from salerno.holdings.rules import Columns, check_frame, columns_needed
+from salerno.holdings.engine.sources import open_source, stamp
+from salerno.holdings.engine.studies import attrition_steps, describe_study, study_table
+from salerno.holdings.model import (
+    AttritionStep,
+    Dictionary,
+    Holding,
+    KeptFor,
+    Measured,
+    PersonSets,
+    StudyFrame,
+)
+from salerno.holdings.rules import Columns, check_columns, check_frame, columns_needed
 from salerno.holdings.service import OpenedFrame, Persons, Tell
 from salerno.kernel.errors import Invalid, Refused, near
+from salerno.kernel.values import digest
 from salerno.permits.model import DataScope
-from salerno.permits.rules import opt_out_token
-from salerno.standards.omop import EVENT_TABLES, FIELDS, VOCABULARY, is_identifier
+from salerno.standards.omop import FIELDS, is_identifier
 
 VIEW = "permitted_view"
 HOLDER = "holder"
-_OPTED_OUT = "opted_out"
 _TOLD_KEPT = 32
-_ROWS_RULE = "EHDS Art. 66(1), 68(10)(a)"
 
 
 class IbisFrame:
@@ -136,11 +147,13 @@ class IbisEngine:
         """
         check_frame(frame)
         with self._source(holding) as source:
-            steps = build(frame, _permitted_omop(source, holding, None, frozenset(), b""))
+            cohorts = permitted_cohorts(source, holding, None, frozenset(), b"")
+            frame = cohorts.resolved(frame)
+            steps = attrition_steps(frame, cohorts, cohorts.prepare(frame))
             counted = ibis.union(
                 *(
-                    table.aggregate(persons=table.count()).mutate(step=ibis.literal(number))
-                    for number, table in enumerate(steps.by_step.values())
+                    table.aggregate(persons=table[KEY].nunique()).mutate(step=ibis.literal(number))
+                    for number, table in enumerate(steps.values())
                 ),
                 distinct=False,
             )
@@ -148,7 +161,7 @@ class IbisEngine:
         least = holding.policy.min_cell
         shown: list[AttritionStep] = []
         last: int | None = None
-        for number, step in enumerate(steps.by_step):
+        for number, step in enumerate(steps):
             persons = int(counts[number])
             safe = persons >= least and (last is None or last == persons or last - persons >= least)
             shown.append(AttritionStep(step=step, persons=persons if safe else None))
@@ -165,12 +178,15 @@ class IbisEngine:
         salt: bytes,
         min_cell: int,
         holder_name: str,
+        kept_for: KeptFor | None = None,
     ) -> OpenedFrame:
         """Hold a frame ready, limited to the permitted rows, dates, columns and persons."""
         source = self._source(holding)
         try:
             if holding.kind == "omop" and not frame.table:
-                return self._open_study(source, holding, frame, scope, opted_out, salt, min_cell, holder_name)
+                return self._open_study(
+                    source, holding, frame, scope, opted_out, salt, min_cell, holder_name, kept_for
+                )
             return self._open_plain(source, holding, frame, scope, opted_out, salt, min_cell, holder_name)
         except BaseException:
             source.close()
@@ -186,17 +202,49 @@ class IbisEngine:
         salt: bytes,
         min_cell: int,
         holder_name: str,
+        kept_for: KeptFor | None,
     ) -> IbisFrame:
         check_frame(frame)
-        tables = _permitted_omop(source, holding, scope, opted_out, salt)
-        built = build(frame, tables).frame
-        built = keep_rows(built, frame.where, where="The frame")
+        cohorts = self._cohorts(source, holding, scope, opted_out, salt, kept_for)
+        resolved = cohorts.resolved(frame)
+        check_columns(kept_for.permit if kept_for else "", scope, columns_needed(resolved))
+        study = study_table(resolved, cohorts)
+        rows = keep_rows(study.rows, frame.where, where="The frame")
         # Kept once, as every round reads it: the joins cost more than all sums over their result.
-        kept = source.keep("study_frame", built).mutate(**{HOLDER: ibis.literal(holder_name)})
-        found = profile(source, kept, min_cell=min_cell, hidden=frozenset({KEY, HOLDER}))
-        view = source.show(VIEW, kept.drop(KEY))
-        keyed = Keyed(source, kept, by_row=False, one_row_each=True)
+        kept = source.keep("study_frame", rows)
+        found = describe_study(source, kept, study, min_cell=min_cell)
+        constants = {name: ibis.literal(value) for name, value in study.constants.items()}
+        table = kept.mutate(**constants, **{HOLDER: ibis.literal(holder_name)})
+        view = source.show(VIEW, table.drop(KEY))
+        keyed = Keyed(source, table, by_row=False, one_row_each=found.n_persons == found.n_rows)
         return IbisFrame(source, view, Dictionary(variables=found.variables), found.n_persons, keyed)
+
+    def _cohorts(
+        self,
+        source: Source,
+        holding: Holding,
+        scope: DataScope,
+        opted_out: frozenset[str],
+        salt: bytes,
+        kept_for: KeptFor | None,
+    ) -> Cohorts:
+        """The Circe cohorts of a source, with those kept under the permit."""
+        shelf = None
+        if kept_for is not None and (folder := self._cohort_folder) is not None:
+            forget_cohorts(folder)
+            place = digest([holding, scope, sorted(opted_out), salt.hex(), stamp(holding.source)])
+            shelf = CohortShelf(folder, kept_for, place)
+        return permitted_cohorts(source, holding, scope, opted_out, salt, shelf)
+
+    @property
+    def _cohort_folder(self) -> Path | None:
+        folder = self._limits.cache_folder
+        return None if folder is None else folder / "cohorts"
+
+    def forget(self, permit: str) -> None:
+        """Remove all that is kept under a permit."""
+        if self._cohort_folder is not None:
+            forget_cohorts(self._cohort_folder, permit=permit)
 
     def _open_plain(
         self,
@@ -211,9 +259,9 @@ class IbisEngine:
     ) -> IbisFrame:
         name, table = self._plain_table(source, holding, frame)
         person = _person_column(holding, table)
-        rows = _permitted_rows(table, name, holding, scope)
+        rows = permitted_rows(table, name, holding, scope)
         if opted_out and holding.personal:
-            rows = _without_opted_out(source, holding, name, table, rows, person, opted_out, salt)
+            rows = without_opted_out(source, holding, name, table, rows, person, opted_out, salt)
         rows = keep_rows(rows, frame.where, where=f"The table {name!r}")
         offered = [
             column
@@ -226,7 +274,7 @@ class IbisEngine:
             raise Refused(
                 "permit-column",
                 f"The permit covers no column of table {name!r} that a study could see",
-                rule=_ROWS_RULE,
+                rule=ROWS_RULE,
                 remedy="Apply for the columns that the question needs.",
             )
         plain = {column: _plain_type(rows[column]) for column in offered}
@@ -252,7 +300,7 @@ class IbisEngine:
         return open_source(holding.source, self._limits, types=lambda table: fixed)
 
     def _plain_table(self, source: Source, holding: Holding, frame: StudyFrame) -> tuple[str, ir.Table]:
-        if frame.groups or frame.outcome or frame.covariates:
+        if frame.groups or frame.outcome or frame.covariates or frame.population:
             raise Invalid(
                 "frame-kind",
                 "Groups, outcome and covariates are for OMOP data; a table is read as it is",
@@ -271,103 +319,6 @@ class IbisEngine:
                 raise Invalid("missing-table", f"There is no table {name!r}", remedy=near(name, FIELDS))
             return name, omop_table(source, name)
         return name, source.table(name)
-
-
-def _permitted_omop(
-    source: Source, holding: Holding, scope: DataScope | None, opted_out: frozenset[str], salt: bytes
-) -> Callable[[str], ir.Table]:
-    """OMOP tables with `KEY`, limited to the permitted rows, dates and persons; without scope, all."""
-    made: dict[str, ir.Table] = {}
-
-    def table(name: str) -> ir.Table:
-        if name not in made:
-            full = omop_table(source, name)
-            if name in VOCABULARY:
-                made[name] = full
-                return full
-            rows = full if scope is None else _permitted_rows(full, name, holding, scope)
-            if name == "person":
-                for optional in ("month_of_birth", "day_of_birth"):
-                    if optional not in rows.columns:
-                        rows = rows.mutate(**{optional: ibis.null("int64")})
-                if opted_out:
-                    rows = _without_opted_out(source, holding, name, full, rows, "person_id", opted_out, salt)
-            made[name] = rows.mutate(**{KEY: rows.person_id})
-        return made[name]
-
-    return table
-
-
-def _permitted_rows(table: ir.Table, name: str, holding: Holding, scope: DataScope) -> ir.Table:
-    """Rows that meet the permit's conditions and dates."""
-    try:
-        rows = keep_rows(table, scope.rows.get(name, ()), where=f"The table {name!r}")
-    except Invalid as error:
-        raise Refused(
-            "permit-rows",
-            f"The permit's conditions on rows cannot be applied: {error.what}",
-            rule=_ROWS_RULE,
-            remedy="Have the access body correct the permit.",
-        ) from error
-    if scope.covers_from is None and scope.covers_to is None:
-        return rows
-    if holding.kind == "omop" and name == "observation_period":
-        return _clipped_periods(rows, scope)
-    if holding.kind == "omop" and name not in EVENT_TABLES:
-        return rows  # persons have no date of record
-    column = EVENT_TABLES[name].start if holding.kind == "omop" else holding.date_column
-    if not column or column not in rows.columns:
-        raise Refused(
-            "permit-dates",
-            f"The permit is limited to dates of records, and table {name!r} has no column with that date",
-            rule=_ROWS_RULE,
-            remedy="Have the steward name the date column of the holding.",
-        )
-    if not isinstance(rows[column].type(), (dt.Date, dt.Timestamp)):
-        raise Refused("permit-dates", f"Column {column!r} of table {name!r} is no date", rule=_ROWS_RULE)
-    day = rows[column].cast("date")
-    if scope.covers_from is not None:
-        rows = rows.filter(day >= ibis.literal(scope.covers_from))
-    if scope.covers_to is not None:
-        rows = rows.filter(day <= ibis.literal(scope.covers_to))
-    return rows
-
-
-def _clipped_periods(periods: ir.Table, scope: DataScope) -> ir.Table:
-    """Periods of observation as far as the permitted dates go: what is outside was not observed."""
-    start, end = periods.observation_period_start_date, periods.observation_period_end_date
-    if scope.covers_from is not None:
-        start = ibis.greatest(start, ibis.literal(scope.covers_from))
-    if scope.covers_to is not None:
-        end = ibis.least(end, ibis.literal(scope.covers_to))
-    clipped = periods.mutate(observation_period_start_date=start, observation_period_end_date=end)
-    return clipped.filter(clipped.observation_period_start_date <= clipped.observation_period_end_date)
-
-
-def _without_opted_out(
-    source: Source,
-    holding: Holding,
-    name: str,
-    full: ir.Table,
-    rows: ir.Table,
-    person: str,
-    opted_out: frozenset[str],
-    salt: bytes,
-) -> ir.Table:
-    """Rows of those who have not opted out (Art. 71)."""
-    if not person:
-        raise Refused(
-            "opt-out-not-matched",
-            f"Persons have opted out, and nothing in table {name!r} tells whose row is whose",
-            rule="EHDS Art. 71",
-            remedy="Have the steward name the person column, or state that no row is about a person.",
-        )
-    identifier = "person_source_value" if holding.kind == "omop" else person
-    keys = opted_out_keys(source, full, person, identifier, opted_out, salt)
-    if keys is None:
-        return rows
-    left_out = source.keep(_OPTED_OUT, keys.rename({"opted_out_key": person}))
-    return rows.anti_join(left_out, rows[person] == left_out.opted_out_key)
 
 
 def _person_column(holding: Holding, table: ir.Table) -> str:
@@ -393,26 +344,3 @@ def _plain_type(column: ir.Value) -> ir.Value:
     if isinstance(kind, dt.UUID):
         return column.cast("string")
     return column
-
-
-def read_rows(
-    source: str, frame: StudyFrame, *, without: Sequence[str] = (), limits: EngineLimits | None = None
-) -> pa.Table:
-    """The rows of a frame on an OMOP source, for whoever owns all of the data: demos and tests.
-
-    No door is passed here and no permit asked: a node that serves others never calls it.
-
-    Args:
-        source: OMOP source.
-        frame: What is read.
-        without: Identifiers of persons to leave out.
-        limits: What the engine may use.
-    """
-    check_frame(frame)
-    salt = token_bytes(32)
-    tokens = frozenset(opt_out_token(salt, person) for person in without)
-    holding = Holding(id="", dataset="", title="", source=source, kind="omop", connected_at=datetime.now(UTC))
-    with open_omop(source, limits) as opened:
-        built = build(frame, _permitted_omop(opened, holding, None, tokens, salt)).frame
-        rows: pa.Table = opened.fetch(keep_rows(built, frame.where, where="The frame").drop(KEY))
-    return rows

@@ -56,15 +56,17 @@ def _spans(asked: Treatments, entries: ir.Table, tables: Tables) -> ir.Table:
         begin=days_between(both.date, both.index_date).cast("int64"),
         end=ibis.least(days_between(both.until, both.index_date), both["last"]).cast("int64"),
     )
-    return both.filter((both.begin >= 0) & (both.begin <= both["last"])).select(*ENTRY, "treatment", "begin", "end")
+    return both.filter((both.begin >= 0) & (both.begin <= both["last"])).select(
+        *ENTRY, "treatment", "begin", "end"
+    )
 
 
 def _lines(asked: Treatments, spans: ir.Table) -> ir.Table:
     """What is taken together from which day on: `ENTRY`, ``day`` and ``name``, one row per line.
 
-    The days on which any treatment begins or has ended cut the time into pieces with one set of treatments each.
-    Several together for fewer than `combination_days` are no combination but a switch: only the treatment that
-    began last counts there.
+    The days on which any treatment begins or has ended cut the time into pieces with one set of treatments
+    each. Several together for fewer than `combination_days` are no combination but a switch: only the
+    treatment that began last counts there.
     """
     ends = spans.select(*ENTRY, day=spans.end + 1)
     cuts = spans.select(*ENTRY, day=spans.begin).union(ends, distinct=True)

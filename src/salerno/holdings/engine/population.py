@@ -53,9 +53,7 @@ def observed_spans(asked: Population, tables: Tables) -> Spans:
     )
     # A person is observed once on a day, even where periods overlap.
     once = joined(spans.filter(spans.date <= spans.until), [KEY], 0)
-    who = persons.select(
-        KEY, "year_of_birth", "month_of_birth", "day_of_birth", sex=sex_of(persons)
-    )
+    who = persons.select(KEY, "year_of_birth", "month_of_birth", "day_of_birth", sex=sex_of(persons))
     found = who.join(once, KEY, how="inner")
     born = found.filter(found.year_of_birth.notnull())
     in_study = born.filter((born.date <= asked.study_end) & (born.until >= asked.study_start))
@@ -209,7 +207,9 @@ def _with_last_end(spans: ir.Table) -> ir.Table:
 
 
 def _row(spans: ir.Table, span: str, outcome: str | None = None) -> ir.Table:
-    dated = {name: spans[name] if name in spans.columns else ibis.null("date") for name in ("entered", "left")}
+    dated = {
+        name: spans[name] if name in spans.columns else ibis.null("date") for name in ("entered", "left")
+    }
     return spans.select(
         **{
             KEY: spans[KEY],
@@ -232,5 +232,3 @@ def _later(day: ir.Value, days: int) -> ir.Value:
         return day
     moved = day + ibis.interval(days=days) if days > 0 else day - ibis.interval(days=-days)
     return moved.cast("date")
-
-

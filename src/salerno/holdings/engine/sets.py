@@ -21,7 +21,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 from pyroaring import BitMap
 
-from salerno.holdings.engine.frame import KEY
+from salerno.holdings.engine.events import KEY
 from salerno.holdings.engine.source import Source
 from salerno.holdings.model import Contributions, PersonSets, Told
 

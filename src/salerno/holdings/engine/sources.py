@@ -50,6 +50,7 @@ class DuckdbSource(Source):
         return int(self.backend.con.execute("SELECT current_setting('threads')").fetchone()[0])
 
     def temporary(self, name: str) -> ibis.Table:
+        """A temporary table or view that has been made."""
         table: ibis.Table = self.backend.table(name, database=("temp", "main"))
         return table
 
@@ -302,3 +303,13 @@ def _duckdb_error(path: Path, error: duckdb.Error) -> SalernoError:
     return Invalid(
         "broken-duckdb", f"{path.name} cannot be read as a DuckDB file", remedy="Look at the path."
     )
+
+
+def stamp(source: str) -> list[tuple[str, int, int]]:
+    """Name, size and time of each file of a source; nothing for a database server."""
+    path = Path(source)
+    try:
+        files = sorted(path.iterdir()) if path.is_dir() else [path]
+        return [(file.name, file.stat().st_size, file.stat().st_mtime_ns) for file in files]
+    except OSError:
+        return []

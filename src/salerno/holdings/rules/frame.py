@@ -51,7 +51,7 @@ def check_frame(frame: StudyFrame) -> None:
         Invalid: What is wrong, with the nearest known name.
     """
     kinds = [name for name in ("population", "concepts", "treatments") if getattr(frame, name) is not None]
-    if len(kinds) > 1 or (kinds and frame.rows != "entries" and kinds + [frame.rows] != _STEPS):
+    if len(kinds) > 1 or (kinds and frame.rows != "entries" and [*kinds, frame.rows] != _STEPS):
         named = ", ".join([*kinds, *([f"rows {frame.rows!r}"] if frame.rows != "entries" else [])])
         raise Invalid("frame-kind", f"A frame has one kind of rows, and this one asks for {named}")
     if not frame.groups and frame.population is None:
@@ -95,10 +95,14 @@ def _check_definition(event: EventDefinition, frame: StudyFrame) -> None:
         return
     if event.table not in EVENT_TABLES:
         raise Invalid(
-            "frame-event", f"{event.table!r} is no OMOP table of events", remedy=near(event.table, EVENT_TABLES)
+            "frame-event",
+            f"{event.table!r} is no OMOP table of events",
+            remedy=near(event.table, EVENT_TABLES),
         )
     if EVENT_TABLES[event.table].concept and not event.concepts:
-        raise Invalid("frame-event", f"An event of {event.table!r} needs at least one concept", remedy="Name it.")
+        raise Invalid(
+            "frame-event", f"An event of {event.table!r} needs at least one concept", remedy="Name it."
+        )
     if not EVENT_TABLES[event.table].concept and event.concepts:
         raise Invalid("frame-event", f"An event of {event.table!r} has no concepts", remedy="Leave them out.")
 
@@ -106,7 +110,9 @@ def _check_definition(event: EventDefinition, frame: StudyFrame) -> None:
 def _check_names(names: Iterable[str], what: str) -> None:
     for name in names:
         if not name.strip() or len(name) > 100 or not name.isprintable():
-            raise Invalid("frame-name", f"{name!r} cannot be the name of a {what}", remedy="Use a short text.")
+            raise Invalid(
+                "frame-name", f"{name!r} cannot be the name of a {what}", remedy="Use a short text."
+            )
 
 
 def _check_column(name: str, taken: Collection[str], what: str) -> None:
@@ -182,7 +188,10 @@ def _check_concepts(frame: StudyFrame) -> None:
 def _check_population(frame: StudyFrame) -> None:
     asked = frame.population
     assert asked is not None
-    if asked.study_start < _EARLIEST or not 0 <= (asked.study_end - asked.study_start).days < _LONGEST_STUDY_DAYS:
+    if (
+        asked.study_start < _EARLIEST
+        or not 0 <= (asked.study_end - asked.study_start).days < _LONGEST_STUDY_DAYS
+    ):
         raise Invalid("frame-population", "The study begins in 1900 or later, and before it ends")
     if not asked.age_groups or len(asked.age_groups) > MOST_DEFINITIONS:
         raise Invalid("frame-population", f"Name between 1 and {MOST_DEFINITIONS} age groups")

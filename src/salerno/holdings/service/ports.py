@@ -12,6 +12,7 @@ from salerno.holdings.model import (
     Contributions,
     Dictionary,
     Holding,
+    KeptFor,
     Measured,
     PersonSets,
     StudyFrame,
@@ -162,6 +163,7 @@ class Engine(Protocol):
         salt: bytes,
         min_cell: int,
         holder_name: str,
+        kept_for: KeptFor | None = None,
     ) -> OpenedFrame:
         """Hold a frame ready, limited to the permitted rows, dates, columns and persons.
 
@@ -173,5 +175,10 @@ class Engine(Protocol):
             salt: Key of those tokens.
             min_cell: Persons that a level needs to be named in the dictionary.
             holder_name: Value of the column ``holder``.
+            kept_for: Under which permit cohorts are kept for the next question; None keeps none.
         """
+        ...
+
+    def forget(self, permit: str) -> None:
+        """Remove all that is kept under a permit."""
         ...

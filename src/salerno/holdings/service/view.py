@@ -11,7 +11,7 @@ from typing import Any
 import ibis
 import pyarrow as pa
 
-from salerno.holdings.model import AccessRequest, Dictionary, Holding
+from salerno.holdings.model import AccessRequest, Dictionary, Holding, KeptFor
 from salerno.holdings.rules import check_enough_persons, check_permit_covers, check_permit_live, scope_for
 from salerno.holdings.service.connecting import Holdings
 from salerno.holdings.service.ports import (
@@ -227,6 +227,8 @@ class ViewDoor:
         check_permit_covers(permit, request, holding, now, self._own.did)
         needed = self._engine.columns_needed(holding, request.frame, request.columns)
         state = self._fresh_state(permit)
+        if state is not PermitState.GRANTED:
+            self._engine.forget(permit.id)
         scope = check_permit_covers(permit, request, holding, now, self._own.did, state=state, needed=needed)
         opted_out, salt = self._opted_out(permit)
         policy = holding.policy.stricter(permit.policy)
@@ -238,6 +240,7 @@ class ViewDoor:
             salt=salt,
             min_cell=policy.min_cell,
             holder_name=self._own.name,
+            kept_for=KeptFor(permit=permit.id, until=permit.valid_until),
         )
         try:
             check_enough_persons(frame.n_persons, policy.min_cell)

@@ -170,7 +170,7 @@ def pooled_frame(
     """
     import pandas as pd
 
-    from salerno.holdings.engine.opening import read_rows
+    from salerno.holdings.engine.reading import read_rows
 
     left_out = without or [()] * len(sources)
     parts = [
