@@ -105,6 +105,8 @@ def oracle(folder: Path, frame: StudyFrame, *, without: tuple[str, ...] = ()) ->
     connection = duckdb.connect()
 
     def load(name: str) -> list[dict[str, Any]]:
+        if not (folder / f"{name}.parquet").exists():
+            return []
         rows = connection.execute(f"SELECT * FROM '{folder}/{name}.parquet'").fetch_arrow_table().to_pylist()
         return list(rows)
 
