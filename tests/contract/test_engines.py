@@ -65,6 +65,15 @@ QUESTIONS: dict[str, list[dict[str, Any]]] = {
         {"formula": "lab ~ ns(age, df = 3) + sqrt(time) + site", "errors": "HC1"},
         {"formula": "lab ~ age + cluster(stage)", "family": "gamma", "link": "log", "diagnostics": True},
     ],
+    "boosting": [
+        {"outcome": "sick", "variables": ["age", "time", "site", "flag"], "trees": 2, "test": "there"},
+        {"outcome": "lab", "variables": ["age", "dose"], "family": "gaussian", "trees": 1},
+    ],
+    "kmeans": [{"variables": ["age", "lab", "time"], "clusters": 3}],
+    "evaluate": [
+        {"outcome": "sick", "score": "lab", "scale": "score"},
+        {"outcome": "flag", "score": "risk"},
+    ],
     "meta": [{"question": {"method": "glm", "formula": "sick ~ age + flag", "family": "binomial"}}],
 }
 """Questions by method; a method without one fails below."""
@@ -100,6 +109,7 @@ def rows(seed: int) -> pa.Table:
             "huge": 1e15 + rng.integers(0, 100, n),
             "same": [1.5] * n,
             "seen": [date(2020, 1, 1) + timedelta(days=int(i)) for i in rng.integers(0, 900, n)],
+            "risk": rng.uniform(0.2, 0.8, n),
         }
     )
 

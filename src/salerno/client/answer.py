@@ -15,6 +15,8 @@ from salerno.kernel.errors import Invalid
 if TYPE_CHECKING:
     import pandas as pd
 
+    from salerno.client.models import TreeModel
+
 
 class Plot:
     """A chart as SVG text: shown in notebooks, saved to files."""
@@ -110,6 +112,22 @@ class Answer:
             raise Invalid("no-plot", f"An answer of {self.method} has no plot", remedy="Use .table().")
         return Plot(svg)
 
+    def model(self) -> TreeModel:
+        """The trained model of a boosting answer, to predict with on own rows.
+
+        Raises:
+            Invalid: The method trains no model.
+        """
+        from salerno.client.models import TreeModel
+
+        if self.method != "boosting":
+            raise Invalid(
+                "no-model",
+                f"An answer of {self.method} holds no model to predict with",
+                remedy="Use .table().",
+            )
+        return TreeModel(self.result)
+
     def to_json(self, path: str | Path | None = None) -> str:
         """The answer as JSON text; written to `path` too when one is given."""
         text = json.dumps(self.answer, indent=2, ensure_ascii=False)
@@ -171,6 +189,10 @@ METHOD_TITLES = {
     "restricted_mean": "Restricted mean survival time",
     "cox": "Cox regression",
     "glm": "Regression",
+    "boosting": "Gradient-boosted trees",
+    "kmeans": "Clusters",
+    "evaluate": "Test of a score",
+    "pca": "Principal components",
 }
 """Titles of answers; a method that is not named here goes by its own name."""
 

@@ -93,7 +93,47 @@ def _matrices(result: dict[str, Any], question: Result) -> list[Grid]:
     return grids
 
 
+def _boosting(result: dict[str, Any], question: Result) -> list[Grid]:
+    """The trees as one row a node, levels joined: a list within a record would be taken for several rows."""
+    grids = [
+        Grid("evaluation", *_columns(result.pop("evaluation", [])), ("rows",)),
+        Grid("importance", *_columns(result.pop("importance", [])), ("variable",)),
+    ]
+    nodes = [
+        {**node, "levels": _LEVELS.join(node["levels"])} if "levels" in node else node
+        for node in result.pop("trees", [])
+    ]
+    return [*grids, Grid("trees", *_columns(nodes, _NODE), ("tree", "node"))]
+
+
+_LEVELS = " | "
+_NODE = (
+    *("tree", "node", "variable", "threshold", "levels", "missing"),
+    *("left", "right", "gain", "value", "n"),
+)
+
+
+def _columns(
+    records: Sequence[Result], names: Sequence[str] = ()
+) -> tuple[tuple[str, ...], tuple[tuple[Any, ...], ...]]:
+    heads = tuple(names or dict.fromkeys(name for record in records for name in record))
+    return heads, tuple(tuple(record.get(name) for name in heads) for record in records)
+
+
+def _clusters(result: dict[str, Any], question: Result) -> list[Grid]:
+    listed = [
+        {**{k: v for k, v in cluster.items() if k != "centre"}, **cluster["centre"]}
+        for cluster in result.pop("clusters", [])
+    ]
+    return [
+        Grid("clusters", *_columns(listed), ("cluster",)),
+        Grid("start", *_columns(result.pop("start", []))),
+    ]
+
+
 _MAKERS: dict[str, Callable[[dict[str, Any], Result], list[Grid]]] = {
+    "boosting": _boosting,
+    "kmeans": _clusters,
     "crosstab": _crosstab,
     "histogram": _histogram,
     "correlation": _matrices,

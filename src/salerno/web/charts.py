@@ -388,6 +388,43 @@ def _components(result: Result, _question: Result, _answer: Mapping[str, Any]) -
     }  # fmt: skip
 
 
+def _calibration(result: Result, question: Result, _answer: Mapping[str, Any]) -> Chart | None:
+    groups = result.get("calibration") or []
+    if len(groups) < 2:
+        return None if "importance" not in result else _importance(result)
+    axis: Chart = {"type": "quantitative", "axis": {"format": "%"}, "scale": {"domain": [0, 1]}}
+    x: Chart = {**axis, "field": "predicted", "title": "Predicted share of events"}
+    y: Chart = {**axis, "field": "observed", "title": "Observed share of events"}
+    line = [{"predicted": 0, "observed": 0}, {"predicted": 1, "observed": 1}]
+    return {
+        "title": {"text": f"Calibration for {question.get('outcome', 'the outcome')}",
+                  "subtitle": "Groups of about equal size; the broken line is perfect calibration"},
+        "height": 420, "width": 420, "data": {"values": [dict(group) for group in groups]},
+        "layer": [
+            {"data": {"values": line}, "mark": {"type": "line", "strokeDash": [5, 4], "color": "#526070"},
+             "encoding": {"x": x, "y": y}},
+            {"mark": {"type": "line", "point": {"size": 110, "filled": True}, "color": PALETTE[0]},
+             "encoding": {"x": x, "y": y}},
+        ],
+    }  # fmt: skip
+
+
+def _importance(result: Result) -> Chart | None:
+    values = [row for row in result.get("importance", []) if row["gain"] > 0]
+    if not values:
+        return None
+    return {
+        "title": {"text": "Share of each column in what the splits gained"},
+        "height": {"step": 34}, "data": {"values": values},
+        "mark": {"type": "bar", "color": PALETTE[0], "height": {"band": 0.7}},
+        "encoding": {
+            "y": {"field": "variable", "type": "nominal", "sort": None, "title": None},
+            "x": {"field": "gain", "type": "quantitative", "title": "Share of the gain",
+                  "axis": {"format": "%"}},
+        },
+    }  # fmt: skip
+
+
 def _colour(field: str, title: str, names: Sequence[str], legend: Chart | None = None) -> Chart:
     scale = {"domain": list(names), "range": PALETTE}
     return {"field": field, "type": "nominal", "title": title, "scale": scale, "legend": legend or {}}
@@ -420,4 +457,6 @@ MAKERS: dict[str, Maker] = {
     "describe": _means,
     "t_test": _means,
     "pca": _components,
+    "boosting": _calibration,
+    "evaluate": _calibration,
 }

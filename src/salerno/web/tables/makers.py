@@ -265,7 +265,55 @@ def _groups(result: dict[str, Any], teller: Teller) -> list[Table]:
     return [records_table(f"Persons by {' and '.join(by)}", records, teller)]
 
 
+def _boosting(result: dict[str, Any], teller: Teller) -> list[Table]:
+    """The trees themselves are for programs: thousands of nodes, in the client's tables and model."""
+    result.pop("trees", None)
+    parts = result.pop("evaluation", [])
+    importance = [
+        {"variable": row["variable"], "explained_gain": row["gain"], "splits": row["splits"]}
+        for row in result.pop("importance", [])
+    ]
+    tables = [records_table("How well the model predicts", parts, teller)]
+    tables.append(records_table("What the model rests on", importance, teller))
+    return tables + _calibration(result, teller)
+
+
+def _calibration(result: dict[str, Any], teller: Teller) -> list[Table]:
+    groups = result.pop("calibration", None)
+    return [records_table("Predicted and observed share of events", groups, teller)] if groups else []
+
+
+def _evaluate(result: dict[str, Any], teller: Teller) -> list[Table]:
+    figures = {k: v for k, v in result.items() if not isinstance(v, list)}
+    for name in figures:
+        del result[name]
+    tables = [records_table("How well the score predicts", [figures], teller)]
+    terms = result.pop("terms", [])
+    if terms:
+        tables.append(records_table("Calibration by logistic regression", terms, teller))
+    return tables + _calibration(result, teller)
+
+
+def _clusters(result: dict[str, Any], teller: Teller) -> list[Table]:
+    clusters = result.pop("clusters", [])
+    result.pop("start", None)
+    rows = [
+        [
+            str(cluster["cluster"]),
+            teller.text("n", cluster["n"]),
+            *(teller.text("mean", value) for value in cluster["centre"].values()),
+            teller.text("within_ss", cluster["within_ss"]),
+        ]
+        for cluster in clusters
+    ]
+    heads = ["Cluster", "Persons", *(clusters[0]["centre"] if clusters else ()), "Sum of squares"]
+    return [make_table("Clusters and their means", heads, rows)]
+
+
 MAKERS: dict[str, Maker] = {
+    "boosting": _boosting,
+    "evaluate": _evaluate,
+    "kmeans": _clusters,
     "count": _groups,
     "describe": _describe,
     "log_rank": _log_rank,

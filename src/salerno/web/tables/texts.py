@@ -23,6 +23,12 @@ COUNTED = COUNT_NAMES | TOTAL_NAMES
 HIDDEN = "hidden"
 
 WORDS: dict[str, str] = {
+    "auc": "AUC", "auc_conf_high": "AUC, interval to", "auc_conf_low": "AUC, interval from",
+    "auc_resolution": "Resolution of the AUC", "auc_std_error": "Standard error of the AUC",
+    "between_ss": "Sum of squares between", "brier": "Brier score", "explained_gain": "Share of the gain",
+    "mae": "Mean absolute error", "n_trees": "Trees", "r_squared": "R²",
+    "rmse": "Root mean square error", "total_ss": "Sum of squares in all",
+    "within_ss": "Sum of squares within",
     "above": "Above the last edge", "aic": "AIC", "at_risk": "At risk", "below": "Below the first edge",
     "by": "By", "cause": "Cause", "chi_square": "Chi-square",
     "chi_square_yates": "Chi-square with Yates' correction", "column_totals": "Column totals",
