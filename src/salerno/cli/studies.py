@@ -10,6 +10,7 @@ import typer
 
 from salerno.cli import output, plans
 from salerno.cli.options import At, Json, commands, read_object, session_at
+from salerno.kernel.errors import Invalid, near
 
 app = commands("Open studies, ask questions, read answers.")
 app.command("run")(plans.run)
@@ -141,18 +142,25 @@ def answer(
     _deliver(session_at(at).question(id), timeout, as_json, report, svg, csv, parquet)
 
 
-def methods(as_json: Json = False) -> None:
-    """List the analysis methods."""
+def methods(
+    name: Annotated[str, typer.Argument(metavar="[METHOD]", help="One method, in full.")] = "",
+    as_json: Json = False,
+) -> None:
+    """List the analysis methods, or say how one is asked and what it answers."""
     known = _method_docs()
+    if name:
+        if name not in known:
+            raise Invalid("unknown-method", f"There is no method {name!r}", remedy=near(name, known))
+        known = {name: known[name]}
     if as_json:
-        output.print_json([{"method": name, "about": text} for name, text in known.items()])
-        return
-    for name, text in known.items():
-        first, _, rest = text.partition("\n")
-        print(f"{name:<14} {first}")
-        for line in rest.strip().splitlines():
-            print(f"{'':<14} {line}" if line else "")
-        print()
+        output.print_json([{"method": each, "about": text} for each, text in known.items()])
+    elif name:
+        print(known[name])
+    else:
+        width = max(map(len, known))
+        for each, text in known.items():
+            print(f"{each:<{width}}  {text.partition(chr(10))[0]}")
+        output.note("salerno methods METHOD tells how a method is asked and what it answers.")
 
 
 def _method_docs() -> dict[str, str]:

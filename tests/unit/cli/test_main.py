@@ -87,6 +87,18 @@ def test_each_kind_of_error_has_its_exit_code(
     assert as_json.out == ""
 
 
+def test_methods_are_listed_and_told_in_full(salerno: Salerno) -> None:
+    listed = salerno("methods")
+    assert "kmeans" in listed.out
+    assert all(len(line.split("  ", 1)) == 2 for line in listed.out.strip().splitlines())
+    one = salerno("methods", "boosting")
+    assert one.out.startswith("Gradient-boosted trees")
+    assert "Question: " in one.out
+    wrong = salerno("methods", "bosting")
+    assert wrong.code == 2
+    assert "boosting" in wrong.err
+
+
 def test_what_nobody_foresaw_is_told_without_its_text(
     salerno: Salerno, monkeypatch: pytest.MonkeyPatch
 ) -> None:
