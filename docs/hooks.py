@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import importlib
+import importlib.util
 import inspect
 import re
 from pathlib import Path
@@ -40,15 +41,33 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
         if target:
             text = _relinked((ROOT / source).read_text(encoding="utf-8"))
             files.append(File.generated(config, target, content=text))
+    gallery = _gallery()
+    for name, text in (("index", gallery.index()), *gallery.pages()):
+        files.append(File.generated(config, f"gallery/{name}.md", content=text))
     for name in REFERENCE:
         files.append(File.generated(config, f"reference/{name}.md", content=globals()[f"_{name}"]()))
     return files
 
 
 def _pages(folder: str) -> list[str]:
+    if folder == "gallery/":
+        from salerno.analysis.pages.methods import method_menu
+
+        named = [f"gallery/{name}.md" for _, entries in method_menu() for name, _ in entries]
+        return ["gallery/index.md", *named]
     if folder == "reference/":
         return [f"reference/{name}.md" for name in REFERENCE]
     return [f"{folder}{path.name}" for path in sorted((ROOT / "docs" / folder).glob("*.md"))]
+
+
+def _gallery() -> Any:
+    """The module beside this one, which mkdocs does not put on the path."""
+    spec = importlib.util.spec_from_file_location("salerno_gallery", ROOT / "docs" / "gallery.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
 
 
 def _relinked(text: str) -> str:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
+from html import escape
 from typing import Any
 from urllib.parse import urlencode
 
@@ -129,6 +131,14 @@ class PendingQuestion:
             )
         return Answer(self.asked["answer"])
 
+    def _repr_html_(self) -> str:
+        if self.state == "answered":
+            return self.answer._repr_html_()
+        problem = self.asked.get("error") or {}
+        words = f"{problem.get('detail', '')} {problem.get('remedy', '')}" if problem else self.progress
+        parts = "".join(f"<li>{escape(holder_words(part))}</li>" for part in self.holders)
+        return f"<p><b>{escape(self.state)}</b> {escape(words)}</p><ul>{parts}</ul>"
+
     def __repr__(self) -> str:
         return f"<PendingQuestion {self.id} {self.asked['question'].get('method', '')}: {self.state}>"
 
@@ -210,6 +220,18 @@ class Study(Questions):
         """All questions of the study, answered or not."""
         asked = self._link.get(f"/api/studies/{self.id}/questions")
         return [PendingQuestion(self._link, question) for question in asked]
+
+    def _repr_html_(self) -> str:
+        frame = {name: value for name, value in self.study.get("frame", {}).items() if value}
+        facts = {
+            "Study": self.id,
+            "Purpose": self.study.get("purpose", ""),
+            "Permits": ", ".join(self.permits),
+            "Data sets": ", ".join(self.study.get("datasets", {}).values()),
+            "Frame": json.dumps(frame, ensure_ascii=False) if frame else "the data sets' table",
+        }
+        rows = "".join(f"<tr><th>{escape(k)}</th><td>{escape(str(v))}</td></tr>" for k, v in facts.items())
+        return f"<h3>{escape(self.title)}</h3><table>{rows}</table>"
 
     def __repr__(self) -> str:
         return f"<Study {self.id} {self.title!r}, {len(self.permits)} permits>"

@@ -184,7 +184,7 @@ def _of_role(node: Node, pages: Pages) -> list[ControllerRouterHandler]:
                 pages, node.permits, node.catalogue, node.clock, role, methods=analysis_pages.method_labels()
             ),
             *analysis_api.routes(node.coordinator, permits_of, rehearse, described),
-            *analysis_pages.routes(pages, node.coordinator, permits_of, node.catalogue),
+            *analysis_pages.routes(pages, node.coordinator, permits_of, node.catalogue, rehearse),
         ]
     if role is BODY:
         from salerno.permits import api as permits_api

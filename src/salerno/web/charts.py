@@ -367,6 +367,34 @@ def _restricted_means(result: Result, _question: Result, answer: Mapping[str, An
     return _intervals({"text": title, "subtitle": subtitle}, values, "Mean time")
 
 
+def _attrition(result: Result, _question: Result, answer: Mapping[str, Any]) -> Chart | None:
+    """How many persons each step of a cohort leaves, and how many it drops, from top to bottom."""
+    steps = [step for step in result.get("steps") or () if isinstance(step, Mapping)]
+    values: list[dict[str, Any]] = []
+    for number, step in enumerate(steps, 1):
+        left, dropped = step.get("persons"), step.get("dropped")
+        words = f"{number}. {step.get('step', 'step')}: {'hidden' if left is None else f'{left:,}'}"
+        if number > 1:
+            words += " (drop hidden)" if dropped is None else f" (−{dropped:,})"
+        values.append({"step": words, "part": "left", "persons": left or 0})
+        values.append({"step": words, "part": "dropped", "persons": dropped or 0})
+    if not any(value["persons"] for value in values):
+        return None
+    parts = {"domain": ["left", "dropped"], "range": [PALETTE[0], "#cfd6e0"]}
+    return {
+        "title": _title("Persons after each step", [step.get("persons") for step in steps], answer),
+        "height": {"step": 36}, "data": {"values": values},
+        "mark": {"type": "bar", "height": {"band": 0.7}},
+        "encoding": {
+            "y": {"field": "step", "type": "nominal", "sort": None, "title": None,
+                  "axis": {"labelLimit": 420}},
+            "x": {"field": "persons", "type": "quantitative", "title": "Persons", "stack": "zero"},
+            "order": {"field": "part", "sort": "descending"},
+            "color": {"field": "part", "type": "nominal", "title": None, "scale": parts},
+        },
+    }  # fmt: skip
+
+
 def _components(result: Result, _question: Result, _answer: Mapping[str, Any]) -> Chart | None:
     shares = result.get("explained") or []
     if not shares:
@@ -450,6 +478,7 @@ MAKERS: dict[str, Maker] = {
     "cox": _forest,
     "glm": _forest,
     "count": _count,
+    "attrition": _attrition,
     "crosstab": _crosstab,
     "histogram": _histogram,
     "correlation": _correlation,

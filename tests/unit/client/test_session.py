@@ -208,6 +208,18 @@ def test_options_of_a_study_reach_the_hub(log_in: LogIn, granted: Application, s
     assert list(options["datasets"].values()) == [iri]
 
 
+def test_notebooks_show_studies_and_questions(study: Study) -> None:
+    shown = study._repr_html_()
+    assert study.id in shown
+    assert study.permits[0] in shown
+    assert "<table" in study.count(by="sex")._repr_html_()
+    failed = study.submit({"method": "describe", "variable": "agee"})
+    with pytest.raises(Invalid):
+        failed.wait(60)
+    assert "Did you mean" in failed._repr_html_()
+    assert "Hospital Lyon: opened" in failed.refresh()._repr_html_()
+
+
 def test_who_waits_can_watch_the_holders(study: Study) -> None:
     seen: list[str] = []
     study.ask({"method": "count"}, watch=lambda pending: seen.append(pending.standing))

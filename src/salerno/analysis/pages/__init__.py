@@ -7,6 +7,7 @@ from pathlib import Path
 from litestar.types import ControllerRouterHandler
 
 from salerno.adapters.database import Opens
+from salerno.analysis.api import Rehearse
 from salerno.analysis.pages import questions, studies
 from salerno.analysis.pages.methods import method_labels
 from salerno.analysis.pages.studies import PermitsOf
@@ -20,7 +21,11 @@ TEMPLATES = Path(__file__).parent.with_name("templates")
 
 
 def routes(
-    pages: Pages, coordinator: Coordinator, permits_of: PermitsOf, open_catalogue: Opens[Catalogue]
+    pages: Pages,
+    coordinator: Coordinator,
+    permits_of: PermitsOf,
+    open_catalogue: Opens[Catalogue],
+    rehearse: Rehearse,
 ) -> list[ControllerRouterHandler]:
     """The pages of a hub.
 
@@ -29,8 +34,9 @@ def routes(
         coordinator: Leads the questions.
         permits_of: The permits that name an account, with their present state.
         open_catalogue: Opens the catalogue in a transaction.
+        rehearse: Answers a question on synthetic rows.
     """
     return [
-        *studies.routes(pages, coordinator, permits_of, open_catalogue),
+        *studies.routes(pages, coordinator, permits_of, open_catalogue, rehearse),
         *questions.routes(pages, coordinator),
     ]

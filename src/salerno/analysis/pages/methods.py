@@ -15,6 +15,32 @@ def method_labels() -> list[tuple[str, str]]:
     return [(name, method.LABEL) for name, method in METHODS.items()]
 
 
+GROUPS: tuple[tuple[str, tuple[str, ...]], ...] = (
+    ("Counts and tables", ("count", "crosstab", "histogram", "attrition")),
+    ("Describe", ("describe", "quantiles", "characteristics", "large_scale_characteristics", "correlation")),
+    ("Compare", ("t_test", "log_rank", "meta")),
+    ("Survival", ("kaplan_meier", "competing_risks", "restricted_mean", "cox")),
+    ("Regression", ("glm", "lmm")),
+    ("Patterns and prediction", ("pca", "kmeans", "boosting")),
+    ("Populations", ("incidence", "prevalence")),
+    (
+        "Cohorts and treatments",
+        ("cohort_overlap", "cohort_timing", "drug_utilisation", "treatment_patterns"),
+    ),
+)
+"""Menu of methods by what one wants to know; a method that is in none of them stands under the last title."""
+
+OTHERS = "More methods"
+
+
+def method_menu() -> list[tuple[str, list[tuple[str, str]]]]:
+    """Name and label of each method under the titles of the menu."""
+    left = dict(method_labels())
+    menu = [(title, [(n, left.pop(n)) for n in names if n in left]) for title, names in GROUPS]
+    menu.append((OTHERS, list(left.items())))
+    return [(title, entries) for title, entries in menu if entries]
+
+
 def about(method: Method) -> str:
     """What a method answers, in a sentence: the first line of its documentation."""
     return (method.__doc__ or "").strip().partition("\n")[0]
@@ -28,7 +54,9 @@ def read_question(form: Form, method: Method) -> tuple[dict[str, Any], dict[str,
     question: dict[str, Any] = {"method": method.NAME}
     errors: dict[str, str] = {}
     for field in method.PARAMETERS:
-        text = form.text(field.name)
+        text = ", ".join(value for value in form.many(field.name) if value.strip())
+        if not text and field.kind == "formula":
+            text = _built_formula(form, field.name)
         if not text:
             if not field.optional:
                 errors[field.name] = f"{field.label}: this is needed"
@@ -38,6 +66,16 @@ def read_question(form: Form, method: Method) -> tuple[dict[str, Any], dict[str,
         except ValueError:
             errors[field.name] = f"{field.label}: write {_WANTED.get(field.kind, 'a number')}"
     return question, errors
+
+
+def _built_formula(form: Form, name: str) -> str:
+    """The formula of columns that were chosen instead of written; empty when none was."""
+    outcome = form.text(f"{name}-outcome")
+    time, event = form.text(f"{name}-time"), form.text(f"{name}-event")
+    if time and event:
+        outcome = f"Surv({time}, {event})"
+    terms = [term for term in form.many(f"{name}-terms") if term]
+    return f"{outcome} ~ {' + '.join(terms) or '1'}" if outcome else ""
 
 
 _WANTED = {"numbers": "numbers with commas", "object": "JSON"}

@@ -13,6 +13,8 @@ from litestar.response import Response
 from litestar.types import ControllerRouterHandler
 
 from salerno.adapters.database import Opens
+from salerno.analysis.api import Rehearse, threshold_of
+from salerno.analysis.foresight import Foresight, dictionary_of, foresee
 from salerno.analysis.methods import METHODS
 from salerno.analysis.model import Study, StudyOptions
 from salerno.analysis.pages.frames import (
@@ -23,17 +25,21 @@ from salerno.analysis.pages.frames import (
     frame_facts,
     read_frame,
 )
-from salerno.analysis.pages.methods import about, method_labels, read_json, read_question
+from salerno.analysis.pages.methods import about, method_menu, read_json, read_question
+from salerno.analysis.rules import merge_policies
 from salerno.analysis.service.coordinator import Coordinator
 from salerno.catalogue.model import DatasetDescription, Variable
 from salerno.catalogue.service import Catalogue
 from salerno.kernel.codes import COUNTRIES, Purpose
 from salerno.kernel.errors import NotFound, SalernoError
+from salerno.kernel.values import to_json, to_plain
 from salerno.permits.model import IssuedPermit, PermitState
 from salerno.web.callers import caller_of, needs
+from salerno.web.charts import answer_chart, describe_chart, to_svg
 from salerno.web.components import day_words, short_did
 from salerno.web.layout import Pages, sentence
 from salerno.web.sessions import Form, form_of
+from salerno.web.tables import answer_tables, disclosure_notes
 
 Req = Request[Any, Any, Any]
 
@@ -44,7 +50,11 @@ HOME = ("/studies", "My studies")
 
 
 def routes(
-    pages: Pages, coordinator: Coordinator, permits_of: PermitsOf, open_catalogue: Opens[Catalogue]
+    pages: Pages,
+    coordinator: Coordinator,
+    permits_of: PermitsOf,
+    open_catalogue: Opens[Catalogue],
+    rehearse: Rehearse,
 ) -> list[ControllerRouterHandler]:
     """Handlers of ``/studies`` and below."""
     researcher = [needs("researcher")]
@@ -82,7 +92,12 @@ def routes(
         )
 
     def show_study(
-        request: Req, study_id: str, method: str, form: Form, errors: dict[str, str] | None = None
+        request: Req,
+        study_id: str,
+        method: str,
+        form: Form,
+        errors: dict[str, str] | None = None,
+        **more: Any,
     ) -> Response[Any]:
         user = caller_of(request).id
         study = coordinator.study(study_id, user)
@@ -99,8 +114,10 @@ def routes(
             facts=_study_facts(study, datasets),
             frame=frame_facts(study.frame),
             columns=_columns(study, datasets),
+            column_groups=column_groups(study, datasets),
             questions=[(q, question_words(q.question)) for q in reversed(questions)],
-            methods=method_labels(),
+            menu=method_menu(),
+            **{"foresight": None, "question": {}, "anyway": False, **more},
             method=chosen,
             about=about(chosen) if chosen else "",
             expert=method == "json",
@@ -148,21 +165,69 @@ def routes(
     def one(request: Req, study_id: FromPath[str]) -> Response[Any]:
         return show_study(request, study_id, request.query_params.get("method", ""), Form())
 
-    @post("/studies/{study_id:str}", guards=researcher, sync_to_thread=False, include_in_schema=False)
+    # A rehearsal takes seconds; asking is quick, but both are one form.
+    @post("/studies/{study_id:str}", guards=researcher, sync_to_thread=True, include_in_schema=False)
     def ask(request: Req, study_id: FromPath[str]) -> Response[Any]:
         form = form_of(request)
-        method = form.text("method")
-        known = METHODS.get(method)
-        question, errors = read_question(form, known) if known else read_json(form.text("json"))
-        if not errors:
-            try:
-                asked = coordinator.ask(study_id, question, caller_of(request).id)
-                return pages.go(f"/questions/{asked.id}")
-            except SalernoError as error:
-                errors = {"_": sentence(error)}
-        return show_study(request, study_id, method, form, errors)
+        method, act = form.text("method"), form.text("act")
+        question, errors = question_of(form)
+        if errors:
+            return show_study(request, study_id, method, form, errors)
+        seen = foreseen(study_id, question, caller_of(request).id)
+        if act == "check":
+            return show_study(request, study_id, method, form, foresight=seen, question=question)
+        try:
+            if act == "rehearse":
+                return show_rehearsal(request, study_id, question)
+            if seen.problem is not None and not form.flag("anyway"):
+                raise seen.problem
+            asked = coordinator.ask(study_id, question, caller_of(request).id)
+            return pages.go(f"/questions/{asked.id}")
+        except SalernoError as error:
+            return show_study(request, study_id, method, form, {"_": sentence(error)}, anyway=True)
 
-    return [listing, new, create, one, ask]
+    def foreseen(study_id: str, question: dict[str, Any], user: str) -> Foresight:
+        study = coordinator.study(study_id, user)
+        datasets = described(list(study.datasets.values()))
+        mine = [p.permit.policy for p in permits_of(user) if p.permit.id in study.permits]
+        policy = merge_policies(mine) if mine else None
+        return foresee(question, study.frame, list(datasets.values()), policy)
+
+    def show_rehearsal(request: Req, study_id: str, question: dict[str, Any]) -> Response[Any]:
+        user = caller_of(request).id
+        study = coordinator.study(study_id, user)
+        datasets = list(described(list(study.datasets.values())).values())
+        threshold = threshold_of(study, permits_of(user))
+        answer = rehearse(question, datasets, to_plain(study.frame), threshold)
+        chart = answer_chart(answer)
+        return pages.render(
+            request,
+            "analysis/rehearsal.html",
+            title=f"Rehearsal: {question_words(question)}",
+            crumbs=[HOME, (f"/studies/{study.id}", study.title)],
+            study=study,
+            svg=to_svg(chart) if chart else "",
+            words=describe_chart(answer),
+            tables=answer_tables(answer),
+            notes=disclosure_notes(answer),
+            holders=", ".join(answer["holders"]),
+            question_json=to_json(question).decode(),
+        )
+
+    # The form is checked while it is filled in; nothing is stored and nobody is asked.
+    @post("/studies/{study_id:str}/check", guards=researcher, sync_to_thread=True, include_in_schema=False)
+    def check(request: Req, study_id: FromPath[str]) -> Response[Any]:
+        question, errors = question_of(form_of(request))
+        seen = None if errors else foreseen(study_id, question, caller_of(request).id)
+        return pages.fragment(request, "analysis/foresight.html", foresight=seen, question=question)
+
+    return [listing, new, create, one, ask, check]
+
+
+def question_of(form: Form) -> tuple[dict[str, Any], dict[str, str]]:
+    """The question of a sent form, and what is wrong with it by field."""
+    known = METHODS.get(form.text("method"))
+    return read_question(form, known) if known else read_json(form.text("json"))
 
 
 def question_words(question: dict[str, Any]) -> str:
@@ -243,6 +308,27 @@ def _columns(study: Study, datasets: dict[str, DatasetDescription]) -> list[tupl
         *((name, words) for name, words in tables[0].items() if name in shared),
         ("holder", "Name of the data holder"),
     ]
+
+
+def column_groups(
+    study: Study, datasets: dict[str, DatasetDescription]
+) -> list[tuple[str, list[tuple[str, str]]]]:
+    """Columns that questions can name, by what they hold: title, then name and words of each."""
+    try:
+        found = [dictionary_of(d, study.frame) for d in datasets.values()]
+    except SalernoError:
+        return []
+    known = [dictionary.variables for dictionary in found if dictionary is not None]
+    if not known or len(known) < len(found):
+        return []
+    shared = [v for name, v in known[0].items() if all(name in other for other in known)]
+    groups: dict[str, list[tuple[str, str]]] = {"Numbers": [], "Categories": [], "Dates and other": []}
+    for variable in shared:
+        levels = f": {', '.join(variable.levels[:6])}{', …' if len(variable.levels) > 6 else ''}"
+        kind = "Categories" if variable.levels else "Numbers" if variable.is_numeric else "Dates and other"
+        groups[kind].append((variable.name, f"{variable.name}{levels if variable.levels else ''}"))
+    groups["Categories"].append(("holder", "holder: name of the data holder"))
+    return [(title, entries) for title, entries in groups.items() if entries]
 
 
 def _meaning(variable: Variable) -> str:

@@ -53,6 +53,23 @@
     check();
   }
 
+  // <form data-check="/address"> is sent there after each change; the answer goes into its [data-findings].
+  for (const form of document.querySelectorAll("form[data-check]")) {
+    const findings = form.querySelector("[data-findings]");
+    let timer, turn = 0;
+    const check = async () => {
+      const mine = ++turn;
+      try {
+        const answer = await fetch(form.dataset.check, { method: "POST", body: new URLSearchParams(new FormData(form)), credentials: "same-origin" });
+        if (!answer.ok || answer.redirected || mine !== turn) return;
+        const html = await answer.text();
+        findings.replaceChildren(...new DOMParser().parseFromString(html, "text/html").body.childNodes);
+      } catch { /* The check is a comfort: asking checks everything again. */ }
+    };
+    form.addEventListener("input", () => { clearTimeout(timer); timer = setTimeout(check, 400); });
+    form.addEventListener("change", () => { clearTimeout(timer); timer = setTimeout(check, 50); });
+  }
+
   // A form is sent once: a second press while the first is under way does nothing.
   document.addEventListener("submit", (event) => {
     const form = event.target;
