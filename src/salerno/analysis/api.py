@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol, TypeVar
+from typing import Any, TypeVar
 
 from litestar import Request, Response, get, post
 from litestar.params import FromPath, FromQuery
@@ -13,8 +13,10 @@ from litestar.status_codes import HTTP_200_OK, HTTP_204_NO_CONTENT
 from litestar.types import ControllerRouterHandler
 
 from salerno.analysis.model import AskedQuestion, QuestionState, Share, Study, StudyOptions
+from salerno.analysis.rules import threshold_of
 from salerno.analysis.service.bell import holder_topic, question_topic
 from salerno.analysis.service.coordinator import Coordinator
+from salerno.analysis.service.ports import Rehearse
 from salerno.catalogue.model import DatasetDescription
 from salerno.holdings.model import StudyFrame
 from salerno.identity.model import ParticipantRole, PersonRole
@@ -56,20 +58,6 @@ class Rehearsal:
     study: str = ""
     datasets: tuple[str, ...] = ()
     frame: dict[str, Any] = field(default_factory=dict)
-
-
-class Rehearse(Protocol):
-    """Answers a question on synthetic rows."""
-
-    def __call__(
-        self,
-        question: Mapping[str, Any],
-        descriptions: Sequence[DatasetDescription],
-        frame: Mapping[str, Any] | None = None,
-        threshold: int | None = None,
-    ) -> dict[str, Any]:
-        """The answer, marked as synthetic."""
-        ...
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -115,12 +103,6 @@ def routes(
         _rehearsal_route(coordinator, permits_of, rehearse, describe),
         *_round_routes(coordinator),
     ]
-
-
-def threshold_of(study: Study, permits: Sequence[IssuedPermit]) -> int | None:
-    """The smallest cell that a study's permits allow, as far as they are known."""
-    known = [issued.permit.policy.min_cell for issued in permits if issued.permit.id in study.permits]
-    return max(known, default=None)
 
 
 def _rehearsal_route(

@@ -15,6 +15,7 @@ from salerno.analysis.model import (
     Scope,
     Share,
     ShareHeader,
+    Study,
     StudyOptions,
 )
 from salerno.catalogue.model import Datatype, Variable
@@ -118,6 +119,12 @@ def merge_policies(policies: Iterable[DisclosurePolicy]) -> DisclosurePolicy:
     for policy in others:
         first = first.stricter(policy)
     return first
+
+
+def threshold_of(study: Study, permits: Sequence[IssuedPermit]) -> int | None:
+    """The smallest cell that a study's permits allow, as far as they are known."""
+    known = [issued.permit.policy.min_cell for issued in permits if issued.permit.id in study.permits]
+    return max(known, default=None)
 
 
 def check_scope(

@@ -7,11 +7,11 @@ from pathlib import Path
 from litestar.types import ControllerRouterHandler
 
 from salerno.adapters.database import Opens
-from salerno.analysis.api import Rehearse
 from salerno.analysis.pages import questions, studies
 from salerno.analysis.pages.methods import method_labels
 from salerno.analysis.pages.studies import PermitsOf
 from salerno.analysis.service.coordinator import Coordinator
+from salerno.analysis.service.ports import Rehearse
 from salerno.catalogue.service import Catalogue
 from salerno.web.layout import Pages
 

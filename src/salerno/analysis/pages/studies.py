@@ -13,7 +13,6 @@ from litestar.response import Response
 from litestar.types import ControllerRouterHandler
 
 from salerno.adapters.database import Opens
-from salerno.analysis.api import Rehearse, threshold_of
 from salerno.analysis.foresight import Foresight, dictionary_of, foresee
 from salerno.analysis.methods import METHODS
 from salerno.analysis.model import Study, StudyOptions
@@ -26,8 +25,9 @@ from salerno.analysis.pages.frames import (
     read_frame,
 )
 from salerno.analysis.pages.methods import about, method_menu, read_json, read_question
-from salerno.analysis.rules import merge_policies
+from salerno.analysis.rules import merge_policies, threshold_of
 from salerno.analysis.service.coordinator import Coordinator
+from salerno.analysis.service.ports import Rehearse
 from salerno.catalogue.model import DatasetDescription, Variable
 from salerno.catalogue.service import Catalogue
 from salerno.kernel.codes import COUNTRIES, Purpose

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -15,6 +15,7 @@ from salerno.analysis.model import Share, Work
 from salerno.analysis.service.entries import LedgerStore
 from salerno.analysis.service.records import AgentStore, HubStore
 from salerno.analysis.wire import KeyResolver
+from salerno.catalogue.model import DatasetDescription
 from salerno.holdings.model import AccessRequest, Dictionary
 from salerno.holdings.service import Persons, Tell
 from salerno.identity.model import Participant
@@ -122,6 +123,20 @@ class Door(Protocol):
 
     def open(self, request: AccessRequest) -> View:
         """Open the view that the request may have."""
+        ...
+
+
+class Rehearse(Protocol):
+    """Answers a question on synthetic rows."""
+
+    def __call__(
+        self,
+        question: Mapping[str, Any],
+        descriptions: Sequence[DatasetDescription],
+        frame: Mapping[str, Any] | None = None,
+        threshold: int | None = None,
+    ) -> dict[str, Any]:
+        """The answer, marked as synthetic."""
         ...
 
 
