@@ -1,4 +1,4 @@
-"""The variable dictionary of a table, computed from it in two queries, with small counts left out."""
+"""The variable dictionary of a table, computed from it in two or three queries, without small counts."""
 
 from __future__ import annotations
 
@@ -18,6 +18,9 @@ MAX_LEVELS = 100
 
 MAX_NUMERIC_LEVELS = 20
 """A column of whole numbers with at most this many values is taken for coded categories."""
+
+_SURELY = 10
+"""Estimates are wrong by half at most; this many times the threshold is above it for certain."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +101,8 @@ def profile(
         and f"distinct:{name}" in counts
         and _categorical(kind, int(counts[f"distinct:{name}"]), int(counts[f"n:{name}"]))
     ]
-    levels = _levels(source, table, countable, person, min_cell)
+    alone = bool(person) and counts["persons"] == counts["rows"]
+    levels = _levels(source, table, countable, "" if alone else person, min_cell)
     variables = {
         name: Variable(
             name=name,
@@ -138,30 +142,53 @@ def _categorical(kind: Datatype, distinct: int, n: int) -> bool:
 def _levels(
     source: Source, table: ir.Table, columns: list[str], person: str, min_cell: int
 ) -> dict[str, list[str]]:
+    """Levels by column that enough persons have; rows are persons where no key is given."""
     if not columns:
         return {}
-    parts = []
-    for number, name in enumerate(columns):
-        known = table.filter(table[name].notnull())
-        grouped = known.group_by(value=known[name])
-        counted = grouped.aggregate(persons=known[person].nunique() if person else known.count())
-        parts.append(
-            counted.select(
-                level=counted.value.cast("string"),
-                persons=counted.persons,
-                number=ibis.literal(number, type="int32"),
-            )
-        )
-    every = parts[0] if len(parts) == 1 else ibis.union(*parts, distinct=False)
-    found: dict[str, list[tuple[str, int]]] = {}
-    for row in source.fetch(every).to_pylist():
-        found.setdefault(columns[row["number"]], []).append((row["level"], row["persons"]))
+    estimated = bool(person) and source.estimates_distinct
+    found = _persons_by_level(source, table, dict.fromkeys(columns), person, estimated=estimated)
     # A column with too many values is free text, even where some of them are frequent.
+    found = {name: persons for name, persons in found.items() if len(persons) <= MAX_LEVELS}
+    if estimated:
+        # To count persons exactly costs their keys' memory, so only who may be few are counted.
+        doubtful = {
+            name: [level for level, about in persons.items() if about < _SURELY * max(min_cell, 1)]
+            for name, persons in found.items()
+        }
+        exact = _persons_by_level(source, table, {n: few for n, few in doubtful.items() if few}, person)
+        found = {name: persons | exact.get(name, {}) for name, persons in found.items()}
     return {
-        name: [level for level, persons in pairs if persons >= min_cell]
-        for name, pairs in found.items()
-        if len(pairs) <= MAX_LEVELS
+        name: [level for level, persons in by_level.items() if persons >= min_cell]
+        for name, by_level in found.items()
     }
+
+
+def _persons_by_level(
+    source: Source,
+    table: ir.Table,
+    wanted: Mapping[str, list[str] | None],
+    person: str,
+    *,
+    estimated: bool = False,
+) -> dict[str, dict[str, int]]:
+    """Persons with each level of some columns; of the given levels, or of all."""
+    parts = []
+    columns = list(wanted)
+    for number, name in enumerate(columns):
+        level = table[name].cast("string")
+        levels = wanted[name]
+        known = table.filter(level.notnull() if levels is None else level.isin(levels))
+        key = known[person] if person else None
+        count = known.count() if key is None else key.approx_nunique() if estimated else key.nunique()
+        counted = known.group_by(level=level).aggregate(persons=count)
+        parts.append(counted.mutate(number=ibis.literal(number, type="int32")))
+    if not parts:
+        return {}
+    every = parts[0] if len(parts) == 1 else ibis.union(*parts, distinct=False)
+    found: dict[str, dict[str, int]] = {}
+    for row in source.fetch(every).to_pylist():
+        found.setdefault(columns[row["number"]], {})[row["level"]] = row["persons"]
+    return found
 
 
 def _sorted(kind: Datatype, levels: list[str]) -> tuple[str, ...]:
