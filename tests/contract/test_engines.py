@@ -37,7 +37,7 @@ from salerno.permits.model import Condition, DataScope
 from salerno.permits.rules import opt_out_token
 from tests.unit.analysis.methods.harness import OPEN
 
-pytestmark = [pytest.mark.serial, pytest.mark.slow]
+pytestmark = [pytest.mark.serial, pytest.mark.slow, pytest.mark.timeout(900)]
 
 QUESTIONS: dict[str, list[dict[str, Any]]] = {
     "count": [{"by": ["sex", "holder"]}],
@@ -74,6 +74,7 @@ QUESTIONS: dict[str, list[dict[str, Any]]] = {
         {"outcome": "sick", "score": "lab", "scale": "score"},
         {"outcome": "flag", "score": "risk"},
     ],
+    "lmm": [{"formula": "lab ~ age + (1 + age | site)"}],
     "meta": [{"question": {"method": "glm", "formula": "sick ~ age + flag", "family": "binomial"}}],
 }
 """Questions by method; a method without one fails below."""

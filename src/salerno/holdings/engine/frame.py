@@ -109,10 +109,11 @@ def _followed(frame: StudyFrame, observed: ir.Table, tables: Tables) -> ir.Table
     table = observed.left_join(died, KEY).drop(f"{KEY}_right")
     table = _with_first(table, frame.outcome, "outcome", tables)
     table = _with_first(table, frame.competing, "competing", tables)
-    until = [days_between(table.observed_to, table.index_date), days_between(table.died, table.index_date)]
+    observed_for = days_between(table.observed_to, table.index_date)
+    # Who did not die is followed to the end of observation. LEAST passes over null, but on Trino it is null.
+    until = [observed_for, days_between(table.died, table.index_date).fill_null(observed_for)]
     if frame.follow_up_days is not None:
         until.append(ibis.literal(frame.follow_up_days, type="int64"))
-    # LEAST passes over missing dates: who did not die is followed to the end of observation.
     table = table.mutate(
         censored=ibis.least(*until),
         outcome_day=days_between(table.first_outcome, table.index_date),
