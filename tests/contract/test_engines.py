@@ -27,9 +27,11 @@ import pytest
 from salerno.analysis.methods import METHODS, method_of
 from salerno.analysis.model import Result, Scope, Sums
 from salerno.analysis.service.local import compute
-from salerno.holdings.engine.opening import IbisEngine, read_rows
+from salerno.holdings.engine.opening import IbisEngine
+from salerno.holdings.engine.reading import read_rows
 from salerno.holdings.engine.sources import open_source
-from salerno.holdings.model import Holding, StudyFrame
+from salerno.holdings.model import EventDefinition, Holding, Population, StudyFrame
+from salerno.holdings.rules import columns_needed
 from salerno.holdings.service import OpenedFrame
 from salerno.kernel.errors import Invalid, SalernoError, Unavailable
 from salerno.nodes.demo_data import GIBLEED_FRAME, synthetic_omop
@@ -77,14 +79,26 @@ QUESTIONS: dict[str, list[dict[str, Any]]] = {
     "lmm": [{"formula": "lab ~ age + (1 + age | site)"}],
     "meta": [{"question": {"method": "glm", "formula": "sick ~ age + flag", "family": "binomial"}}],
 }
-"""Questions by method; a method without one fails below."""
+"""Questions by method; a method without one, here or below, fails."""
+
+OMOP_QUESTIONS: dict[str, list[dict[str, Any]]] = {
+    "incidence": [{"by": "sex", "interval": "quarters"}],
+    "prevalence": [{"interval": "years"}],
+}
+POPULATION = Population(
+    study_start=date(2011, 4, 15),
+    study_end=date(2016, 10, 20),
+    age_groups=((0, 150), (18, 64)),
+    prior_observation_days=30,
+    outcomes={"bleed": EventDefinition(table="condition_era", concepts=(192671,))},
+)
 
 HOLDERS = {"did:web:here.example": "here", "did:web:there.example": "there"}
 
 
 @pytest.mark.parametrize("name", list(METHODS))
 def test_every_method_is_asked_here(name: str) -> None:
-    assert QUESTIONS.get(name), f"add an example of {name!r} to QUESTIONS in {__file__}"
+    assert (QUESTIONS | OMOP_QUESTIONS).get(name), f"add an example of {name!r} to QUESTIONS in {__file__}"
 
 
 def rows(seed: int) -> pa.Table:
@@ -261,7 +275,7 @@ def ask(question: Mapping[str, Any], views: Sequence[Any], scope: Scope) -> Resu
     state = method.start(question, scope)
     for _ in range(scope.policy.max_rounds):
         total: Sums = {}
-        for view, name in zip(views, HOLDERS.values(), strict=True):
+        for view, name in zip(views, HOLDERS.values(), strict=len(views) == len(HOLDERS)):
             sums = method.guard(compute(view, method, state, scope, name), state, scope)
             total = {key: total[key] + value if total else value for key, value in sums.items()}
         state = method.step(total, state)
@@ -359,17 +373,55 @@ def test_the_same_measures(load: Load, tmp_path: Path) -> None:
     assert got == wanted
 
 
-def test_the_same_frame_of_omop_data(load: Load, tmp_path: Path) -> None:
-    folder = synthetic_omop(tmp_path / "omop", 250, seed=5)
-    tables = {file.stem: pyarrow.parquet.read_table(file) for file in sorted(folder.glob("*.parquet"))}
+@pytest.fixture(scope="session")
+def cdm(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """OMOP data of 250 persons as Parquet."""
+    return synthetic_omop(tmp_path_factory.mktemp("omop") / "cdm", 250, seed=5)
+
+
+@pytest.fixture(scope="session")
+def loaded_cdm(load: Load, cdm: Path) -> str:
+    """The same data on the engine that is tested."""
+    return load("cdm", {f.stem: pyarrow.parquet.read_table(f) for f in sorted(cdm.glob("*.parquet"))})
+
+
+def test_the_same_frame_of_omop_data(cdm: Path, loaded_cdm: str) -> None:
     frame = replace(GIBLEED_FRAME, washout_days=0)
     without = ("SYN-5-1", "SYN-5-2", "SYN-5-3", "nobody")
     wanted, got = (
         sorted(map(repr, read_rows(source, frame, without=without).to_pylist()))
-        for source in (str(folder), load("cdm", tables))
+        for source in (str(cdm), loaded_cdm)
     )
     assert len(wanted) > 100
     assert got == wanted
+
+
+@pytest.mark.parametrize("name", list(OMOP_QUESTIONS))
+def test_the_same_answer_on_omop_data(name: str, cdm: Path, loaded_cdm: str) -> None:
+    frame = StudyFrame(population=POPULATION)
+    permitted = {table: tuple(sorted(columns)) for table, columns in columns_needed(frame).items()}
+    results = []
+    for source in (str(cdm), loaded_cdm):
+        ready = IbisEngine().open(
+            replace(holding(source), kind="omop"),
+            frame,
+            DataScope(dataset="urn:d", holder="did:web:h", country="FR", tables=permitted),
+            opted_out=frozenset(),
+            salt=b"salt",
+            min_cell=1,
+            holder_name="here",
+        )
+        scope = Scope(
+            dictionary=ready.dictionary, policy=OPEN, holders=("did:web:here.example",), names=HOLDERS
+        )
+        with closing(ready):
+            results.append(
+                [ask({"method": name, **q}, [Open(ready)], scope).result for q in OMOP_QUESTIONS[name]]
+            )
+    same(results[1], results[0])
+    assert sum(
+        row["n_events" if name == "incidence" else "n_cases"] or 0 for row in results[0][0]["estimates"]
+    )
 
 
 def test_nothing_but_the_named_schema_can_be_reached(load: Load) -> None:
