@@ -44,7 +44,7 @@ def most_rounds(method: Method, policy: DisclosurePolicy) -> int:
     """How many rounds a question may have: a method that trains a model has a limit of its own.
 
     Such a method has ``TRAINS = True``. Its sums are over parts of the persons, each of which has enough of
-    them, and the parts follow from the totals alone; see decision 9.
+    them, and the parts follow from the totals alone; see decision 10.
     """
     return policy.max_training_rounds if getattr(method, "TRAINS", False) else policy.max_rounds
 
