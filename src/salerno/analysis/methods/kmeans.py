@@ -122,11 +122,9 @@ class State:
             Roberts, The unreasonable effectiveness of quasirandom sequences, 2018, for even points in a cube.
         """
         assert self.moments.matrix is not None
-        values, vectors = np.linalg.eigh(self.moments.matrix / np.outer(self.scale, self.scale))
+        values, vectors = covariance.components(self.moments.matrix / np.outer(self.scale, self.scale))
         depth = min(_COMPONENTS, len(values))
-        values, vectors = values[::-1][:depth], vectors[:, ::-1][:, :depth]
-        largest = np.argmax(np.abs(vectors), axis=0)
-        vectors = vectors * np.sign(vectors[largest, np.arange(depth)])
+        values, vectors = values[:depth], vectors[:, :depth]
         ratio = 2.0
         for _ in range(60):
             ratio = (1 + ratio) ** (1 / (depth + 1))

@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 
 from salerno.analysis.model import Result, Sums
-from salerno.analysis.sums.covariance import PARAMETERS, Covariance, guard, local, pool, start
+from salerno.analysis.sums.covariance import PARAMETERS, Covariance, components, guard, local, pool, start
 
 __all__ = ["LABEL", "NAME", "PARAMETERS", "guard", "local", "start", "step"]
 
@@ -23,10 +23,7 @@ def step(sums: Sums, state: Covariance) -> Covariance | Result:
     state = pool(sums, state)
     if state.matrix is None or state.means is None:
         return state
-    values, vectors = np.linalg.eigh(state.correlation())
-    values, vectors = values[::-1], vectors[:, ::-1]
-    largest = np.argmax(np.abs(vectors), axis=0)
-    vectors = vectors * np.sign(vectors[largest, np.arange(len(values))])
+    values, vectors = components(state.correlation())
     result = {
         "variables": state.names,
         "eigenvalues": values.tolist(),

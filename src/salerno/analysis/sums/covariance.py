@@ -68,6 +68,20 @@ class Covariance:
         return result
 
 
+def components(matrix: Array) -> tuple[Array, Array]:
+    """Eigenvalues of a covariance or correlation matrix, falling, and its eigenvectors as columns.
+
+    The largest element of each vector is positive, the first of those that are as large: two standardised
+    columns always have a component with two equal ones, which rounding alone would tell apart.
+    """
+    values, vectors = np.linalg.eigh(matrix)
+    values, vectors = values[::-1], vectors[:, ::-1]
+    size = np.abs(vectors)
+    largest = np.argmax(size >= size.max(axis=0) * (1 - 1e-6), axis=0)
+    signs = np.sign(vectors[largest, np.arange(len(values))])
+    return values, vectors * signs
+
+
 def start(question: Question, scope: Scope) -> Covariance:
     """Read the ``variables`` of a question."""
     check_keys(question, PARAMETERS)

@@ -210,6 +210,19 @@ def _components(result: dict[str, Any], teller: Teller) -> list[Table]:
 def _quantiles(result: dict[str, Any], teller: Teller) -> list[Table]:
     probabilities, values = result.pop("probabilities", []), result.pop("values", [])
     variable = result.pop("variable", teller.question.get("variable", "value"))
+    groups, by = result.pop("groups", []), result.pop("by", [])
+    if groups:
+        heads = [*by, "Persons", *(number_text(p) for p in groups[0]["probabilities"])]
+        lines = [
+            [
+                *map(value_text, group["levels"]),
+                teller.text("n", group["n"]),
+                *(teller.text("value", v) for v in group["values"]),
+            ]
+            for group in groups
+        ]
+        note = teller.note(group["n"] for group in groups)
+        return [make_table(f"Quantiles of {variable} by {by[0]}", heads, lines, note)]
     rows = [[number_text(p), teller.text("value", v)] for p, v in zip(probabilities, values, strict=True)]
     return [make_table(f"Quantiles of {variable}", ["Probability", str(variable)], rows)]
 

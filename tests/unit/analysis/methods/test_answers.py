@@ -253,3 +253,41 @@ def test_nobody_at_all(patients: pd.DataFrame) -> None:
     frames = thirds(patients.assign(lab=np.nan))
     with pytest.raises(Refused, match="no-persons"):
         run({"method": "describe", "variable": "lab"}, frames, OPEN)
+
+
+def test_quantiles_by_group_lie_within_their_resolution() -> None:
+    """R's type 7 (numpy's default), on skewed values, ties and whole numbers, group by group."""
+    rng = np.random.default_rng(3)
+    n = 4000
+    frame = pd.DataFrame(
+        {
+            "cost": np.exp(rng.normal(5, 2, n)),
+            "ties": rng.choice([0.0, 0.5, 80.0], n, p=[0.7, 0.2, 0.1]),
+            "visits": rng.negative_binomial(1, 0.05, n),
+            "arm": np.repeat(["a", "b", "c", "d"], [2500, 1400, 93, 7]),
+        }
+    )
+    probabilities = [0.0, 0.05, 0.5, 0.9, 1.0]
+    for variable in ("cost", "ties", "visits"):
+        question = {"method": "quantiles", "variable": variable, "probabilities": probabilities, "by": "arm"}
+        for policy in (OPEN, TEN):
+            groups = run(question, thirds(frame), policy).result["groups"]
+            for group in groups:
+                own = frame.loc[frame["arm"] == group["levels"][0], variable]
+                if policy is TEN and group["levels"][0] in "cd":
+                    assert group["n"] is None
+                    assert group["values"] == [None] * len(probabilities)
+                    continue
+                error = np.abs(np.array(group["values"]) - np.quantile(own, probabilities))
+                assert (error <= np.array(group["resolution"]) * (1 + 1e-9) + 1e-12).all()
+                if policy is OPEN:
+                    assert max(group["resolution"]) <= 1e-9 * own.max()
+
+
+def test_a_quantile_is_as_near_as_was_asked_for(patients: pd.DataFrame) -> None:
+    question = {"method": "quantiles", "variable": "lab", "probabilities": [0.5]}
+    coarse = run({**question, "resolution": 0.1}, thirds(patients)).result["resolution"][0]
+    fine = run(question, thirds(patients)).result["resolution"][0]
+    assert fine < 1e-6 < coarse <= 0.1
+    with pytest.raises(Invalid, match="'resolution' must lie"):
+        run({**question, "resolution": 0}, thirds(patients))
