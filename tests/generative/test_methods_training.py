@@ -14,7 +14,7 @@ from salerno.kernel.errors import Refused
 from salerno.permits.model import DisclosurePolicy
 from tests.unit.analysis.methods.harness import OPEN, run
 
-FEW = settings(max_examples=5, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True)
+FEW = settings(max_examples=4, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True)
 POLICIES = st.sampled_from([OPEN, DisclosurePolicy(min_cell=8)])
 
 
@@ -56,11 +56,18 @@ def test_federated_equals_pooled(
 ) -> None:
     pooled, frames = data
     whole = [pooled.iloc[i::3].reset_index(drop=True) for i in range(3)]
-    boosting = {"method": "boosting", "variables": ["x", "w", "sex"], "trees": 2, "min_leaf": 5, "bins": 8}
+    boosting = {
+        "method": "boosting",
+        "variables": ["x", "w", "sex"],
+        "trees": 1,
+        "depth": 2,
+        "min_leaf": 5,
+        "bins": 8,
+    }
     for question in (
         {**boosting, "outcome": "y"},
-        {**boosting, "outcome": "w", "variables": ["x", "sex"], "family": "gaussian", "trees": 1},
-        {"method": "kmeans", "variables": ["x", "w"], "clusters": 3, "iterations": 12},
+        {**boosting, "outcome": "w", "variables": ["x", "sex"], "family": "gaussian"},
+        {"method": "kmeans", "variables": ["x", "w"], "clusters": 3, "iterations": 5},
         {"method": "evaluate", "outcome": "y", "score": "p"},
     ):
         try:
