@@ -46,6 +46,7 @@ class Formula:
     Args:
         response: Numeric response, a two-level factor, or None when there is no left side or it is ``Surv``.
         time, event: Columns of ``Surv(time, event)``, or empty.
+        start: First column of ``Surv(start, stop, event)``, or empty.
         intercept: Whether the model has one.
         terms: Terms by rising order, without the intercept.
         strata: Columns named in ``strata(…)``.
@@ -60,6 +61,7 @@ class Formula:
     terms: tuple[Term, ...]
     time: str = ""
     event: str = ""
+    start: str = ""
     strata: tuple[str, ...] = ()
     offsets: tuple[Numeric, ...] = ()
     cluster: str = ""
@@ -131,6 +133,7 @@ def parse_formula(
         response=response,
         time=time,
         event=event,
+        start=reader.start,
         intercept=intercept,
         terms=terms,
         strata=tuple(reader.strata),
@@ -152,13 +155,18 @@ class _Reader:
     strata: list[str] = field(default_factory=list)
     offsets: list[Numeric] = field(default_factory=list)
     cluster: str = ""
+    start: str = ""
     random: Random | None = None
 
     def response(self, node: Node) -> tuple[TermFactor | None, str, str]:
         if node.kind == "call" and node.value == "Surv":
-            if len(node.parts) != 2 or any(part.kind != "name" for part in node.parts):
-                raise Invalid("wrong-formula", "Write the survival response as Surv(time, event)")
-            time, event = (part.value for part in node.parts)
+            if len(node.parts) not in (2, 3) or any(part.kind != "name" for part in node.parts):
+                raise Invalid(
+                    "wrong-formula",
+                    "Write the survival response as Surv(time, event) or Surv(start, stop, event)",
+                )
+            *starts, time, event = (part.value for part in node.parts)
+            self.start = numeric(self.scope, starts[0], role="start").name if starts else ""
             numeric(self.scope, time, role="time")
             variable(self.scope, event, role="event")
             return None, time, event

@@ -100,6 +100,17 @@ def _incidence(result: Result, question: Result, answer: Mapping[str, Any]) -> C
     return _curves(result, question, title, field="incidence", axis="Share with the event", first=0.0)
 
 
+def _cox(result: Result, question: Result, answer: Mapping[str, Any]) -> Chart | None:
+    if not result.get("survival"):
+        return _forest(result, question, answer)
+    title = {
+        "text": "Share of persons without the event, as the model has it",
+        "subtitle": f"{question.get('formula', '')}, with {confidence_percent(answer)} % confidence band",
+    }
+    strata = {"strata": result["survival"]}
+    return _curves(strata, question, title, field="survival", axis="Share without the event", first=1.0)
+
+
 def _event_name(question: Result) -> str:
     event = question.get("event", "event")
     return str(event.get("column", "event") if isinstance(event, Mapping) else event)
@@ -475,7 +486,7 @@ MAKERS: dict[str, Maker] = {
     "kaplan_meier": _kaplan_meier,
     "competing_risks": _incidence,
     "restricted_mean": _restricted_means,
-    "cox": _forest,
+    "cox": _cox,
     "glm": _forest,
     "count": _count,
     "attrition": _attrition,

@@ -210,6 +210,23 @@ def test_cumulative_incidence_of_each_cause() -> None:
     ]
 
 
+def test_a_cox_model_with_its_check_and_curves() -> None:
+    term = {"term": "age", "estimate": 0.1, "std_error": 0.05, "conf_low": 0.0, "conf_high": 0.2}
+    curve = {"time": [30], "survival": [0.9], "std_error": [0.02], "conf_low": [0.85], "conf_high": [0.95]}
+    survival = [{"stratum": "Finland", "at": {"age": 50, "sex": "F"}, "cumulative_hazard": [0.1], **curve}]
+    check = {"transform": "log", "tests": [{"term": "GLOBAL", "statistic": 1.2, "df": 1, "p_value": 0.27}]}
+    result = {"terms": [term | {"statistic": 2.0, "p_value": 0.05}], "survival": survival}
+    made = answer("cox", result | {"proportional_hazards": check}, formula="Surv(time, status) ~ age")
+    terms, tests, told = answer_tables(made)
+    assert terms.title == "Cox regression: Surv(time, status) ~ age"
+    assert tests.rows == (("GLOBAL", "1.2", "1", "0.270"),)
+    assert told.title == "Survival: Finland, age = 50, sex = F"
+    assert told.rows == (("30", "0.9", "0.02", "0.85 to 0.95"),)
+    chart = answer_chart(made)
+    assert chart is not None
+    assert chart["data"]["values"][1]["Group"] == "Finland, age = 50, sex = F"
+
+
 def test_restricted_means_and_their_comparison() -> None:
     strata = [
         {

@@ -2,28 +2,33 @@
 
 Question: ``{"method": "cox", "formula": "Surv(time, status) ~ age + sex", "ties": "efron",
 "strata": "holder"}``. With ``strata`` ``holder`` (the default) each holder keeps its own risk sets and only
-its score and information are added; ``null`` shares risk sets over all holders on a dense grid of times;
+its score and information are added; ``null`` shares risk sets over all holders on a grid of times;
 a column, or a list, has risk sets by its levels (within holders where ``holder`` is among them).
-``event`` may give other event codes, as ``{"column": "status", "codes": [2]}``.
+``Surv(start, stop, event)`` takes several rows per person, whom the column ``id`` names; ``event`` may give
+other event codes, as ``{"column": "status", "codes": [2]}``, for the hazard of one cause of several.
+Further: ``weights`` (a column), ``offset(…)``, ``cluster(…)`` and splines in the formula, ``errors``
+(``HC0``: robust), ``proportional_hazards`` (``identity`` or ``log``: a test in that function of time),
+``predict`` (covariate values whose survival curve is told at ``grid``), ``reference``, ``conf_level``.
 Result: ``{"terms": [{…, "hazard_ratio", "hazard_ratio_low", "hazard_ratio_high"}], "ties", "strata", "n",
 "n_events", "log_likelihood_null", "log_likelihood", "likelihood_ratio", "wald", "score", "iterations"}``,
-equal to R's ``coxph`` on the pooled rows.
+equal to R's ``coxph`` on the pooled rows; and ``errors``, ``n_persons``, ``n_clusters``,
+``proportional_hazards`` (``cox.zph``), ``survival`` (``survfit``) and ``bases`` where they were asked for.
+A cluster lies within one holder: the same value at two holders is two clusters.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from math import exp
 from typing import Any
 
 import ibis.expr.types as ir
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
-from scipy.special import chdtrc
 
 from salerno.analysis.disclosure.persons import check_level, check_model_size, check_persons, check_some
 from salerno.analysis.formula import Formula, parse_formula
+from salerno.analysis.methods._knots import Placing, bases_told, placing
 from salerno.analysis.model import Aggregate, Parameter, Question, Result, Scope, Sums
 from salerno.analysis.questions import (
     CONF_LEVEL,
@@ -31,23 +36,28 @@ from salerno.analysis.questions import (
     HOLDER,
     REFERENCE,
     RESOLUTION,
-    Factor,
     check_keys,
     choice,
     conf_level,
     factor,
     names,
+    numeric,
     references,
+    variable,
 )
-from salerno.analysis.sums.columns import every, integers, is_event, is_listed, keys_of
+from salerno.analysis.sums.columns import holder_of, integers, is_event, keys_of
+from salerno.analysis.sums.cox_closing import CLOCKS, Closing, clocked_events, local_residuals, own_closing
+from salerno.analysis.sums.cox_model import CoxFit, Model, PersonCount, answer, shared_score
 from salerno.analysis.sums.design import design_of
-from salerno.analysis.sums.follow_up import FollowUp, follow_up
-from salerno.analysis.sums.hazards import Hazards
-from salerno.analysis.sums.life_table import LifeTable
+from salerno.analysis.sums.follow_up import follow_up
+from salerno.analysis.sums.hazards import Hazards, Rows
+from salerno.analysis.sums.life_table import is_coarse
 from salerno.analysis.sums.newton import Maximum, Newton, advance
-from salerno.analysis.sums.regression import Survey, right_side, term_rows
-from salerno.analysis.sums.risk_sets import RiskSums, full, score_of
-from salerno.kernel.errors import Invalid, Refused
+from salerno.analysis.sums.prediction import profiles
+from salerno.analysis.sums.regression import Survey, released_by
+from salerno.analysis.sums.risk_sets import full
+from salerno.analysis.sums.told_times import CONF_TYPE, CONF_TYPES, GRID, grid_of, grid_times
+from salerno.kernel.errors import Invalid
 
 NAME = "cox"
 LABEL = "Cox regression"
@@ -81,35 +91,67 @@ PARAMETERS = (
         ),
     ),
     EVENT,
+    Parameter(
+        name="id",
+        label="Person",
+        hint="The column that names the person, where one has several rows",
+        optional=True,
+        advanced=True,
+    ),
+    Parameter(name="weights", label="Weights", optional=True, advanced=True),
+    Parameter(
+        name="cluster",
+        label="Clusters",
+        hint="A column whose equal values are not independent",
+        optional=True,
+        advanced=True,
+    ),
+    Parameter(
+        name="errors",
+        label="Standard errors",
+        kind="choice",
+        optional=True,
+        advanced=True,
+        options=(("", "As the model says, or robust with clusters"), ("HC0", "Robust")),
+    ),
+    Parameter(
+        name="proportional_hazards",
+        label="Test of proportional hazards",
+        kind="choice",
+        optional=True,
+        advanced=True,
+        options=(("", "No"), ("identity", "Effects that change with time"), ("log", "With its logarithm")),
+    ),
+    Parameter(
+        name="predict",
+        label="Survival at",
+        kind="object",
+        hint='As JSON, e.g. [{"age": 50, "sex": "F"}]',
+        optional=True,
+        advanced=True,
+    ),
+    GRID,
     REFERENCE,
     RESOLUTION,
     CONF_LEVEL,
+    CONF_TYPE,
 )
-Array = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
-class Model:
-    """The question, understood.
+class Knotting:
+    """Rounds before the first, where a spline's knots are to be placed."""
 
-    Args:
-        strata: Columns whose levels have risk sets of their own, beside the holders.
-        by_holder: Whether each holder keeps its own risk sets.
-    """
+    model: Model
+    placing: Placing
 
-    scope: Scope
-    formula: Formula
-    follow: FollowUp
-    ties: str
-    strata: tuple[Factor, ...]
-    by_holder: bool
-    conf_level: float
 
-    def complete(self, view: ir.Table) -> ir.BooleanValue:
-        """Whether a row can be used."""
-        conditions = self.follow.conditions(view)
-        conditions += [is_listed(view, f) for f in self.strata]
-        return every([*conditions, right_side(view, self.formula, self.scope)])
+@dataclass(frozen=True)
+class Counting:
+    """First round where persons have several rows: how many persons there are."""
+
+    model: Model
+    persons: PersonCount
 
 
 @dataclass(frozen=True)
@@ -124,8 +166,12 @@ class Surveying:
 class Timing:
     """Second round with shared risk sets: when events happen anywhere."""
 
-    model: Model
     fitting: Fitting
+
+    @property
+    def model(self) -> Model:
+        """The question, understood."""
+        return self.fitting.model
 
 
 @dataclass(frozen=True)
@@ -133,103 +179,218 @@ class Fitting:
     """Further rounds: one step of Newton's method each.
 
     Args:
-        cells, ticks, deaths: Pooled event times by stratum, with their events; empty within holders.
         null: Log-likelihood and score statistic at zero.
     """
 
-    model: Model
-    hazards: Hazards
+    fit: CoxFit
     search: Newton
-    n: int
-    n_missing: int
-    n_events: int
-    notes: tuple[str, ...]
-    cells: NDArray[np.int64]
-    ticks: NDArray[np.int64]
-    deaths: NDArray[np.int64]
     null: tuple[float, float] | None = None
 
+    @property
+    def model(self) -> Model:
+        """The question, understood."""
+        return self.fit.model
 
-State = Surveying | Timing | Fitting
+
+@dataclass(frozen=True)
+class Finishing:
+    """Last rounds: what is summed at the fitted coefficients.
+
+    Args:
+        null: Log-likelihood and score statistic at zero.
+        sums: Of the first of them; None before it.
+    """
+
+    fit: CoxFit
+    maximum: Maximum
+    null: tuple[float, float]
+    sums: Sums | None = None
+
+    @property
+    def model(self) -> Model:
+        """The question, understood."""
+        return self.fit.model
+
+    @property
+    def is_residual(self) -> bool:
+        """Whether this round sums squares of residuals, which comes last."""
+        closing = self.model.closing
+        return closing.robust and (self.sums is not None or not self.fit.needs_closing)
 
 
-def start(question: Question, scope: Scope) -> Surveying:
+State = Knotting | Counting | Surveying | Timing | Fitting | Finishing
+
+
+def start(question: Question, scope: Scope) -> State:
     """Check the question and lay out the model."""
     check_keys(question, PARAMETERS)
-    formula = parse_formula(question.get("formula"), scope, references(question, scope), special=("strata",))
-    if not formula.time:
-        raise Invalid("wrong-formula", "A cox formula begins with Surv(time, event) ~")
-    if not formula.terms:
-        raise Invalid("wrong-formula", "A cox formula needs a term")
+    formula = _formula(question, scope)
     asked = question.get("strata", HOLDER)
     listed = names({"strata": asked, "method": NAME}, "strata", required=False)
     strata = dict.fromkeys([*listed, *formula.strata])
-    by_holder = strata.pop(HOLDER, "") is None
-    if not by_holder and len(scope.holders) > 1 and not scope.policy.shared_risk_sets:
-        raise Refused(
-            "shared-risk-sets",
-            "A holder's policy does not allow risk sets that are shared over holders",
-            remedy='Ask with "strata": "holder".',
-        )
+    by_holder = strata.pop(HOLDER, "") is None or len(scope.holders) == 1
     event = question.get("event", formula.event)
     if isinstance(event, dict) and event.get("column") != formula.event:
         raise Invalid("event-codes", "'event' must name the formula's event column")
+    follow = follow_up(question, scope, time=formula.time, event_column=event, start=formula.start)
+    weights, person = question.get("weights"), question.get("id")
+    person = "" if person is None else variable(scope, person, role="id").name
+    robust = bool(formula.cluster) or choice(question, "errors", ("model", "HC0"), "model") == "HC0"
+    read = [c for n in (*formula.numerics, *formula.offsets) for c in n.columns]
+    columns = list(dict.fromkeys([*read, *(f.column for f in formula.factors)]))
     model = Model(
         scope=scope,
         formula=formula,
-        follow=follow_up(question, scope, time=formula.time, event_column=event),
+        follow=follow,
         ties=choice(question, "ties", ("efron", "breslow"), "efron"),
         strata=tuple(factor(scope, name, role="strata") for name in strata),
         by_holder=by_holder,
+        weights=None if weights is None else numeric(scope, weights, role="weights"),
+        person=person,
+        predict=profiles(question.get("predict"), columns),
+        grid=grid_of(question, follow),
+        closing=Closing(
+            robust=robust,
+            cluster=formula.cluster or (person if robust else ""),
+            clock=choice(question, "proportional_hazards", ("", *CLOCKS), ""),
+        ),
         conf_level=conf_level(question),
+        conf_type=choice(question, "conf_type", CONF_TYPES, "log"),
     )
-    return Surveying(model, Survey(formula, design_of(formula, constant=True), scope))
+    search = placing(formula, scope)
+    return _counting(model) if search is None else Knotting(model, search)
 
 
 def local(view: ir.Table, state: State) -> Aggregate:
-    """Survey the rows, count events by time, or sum what a Newton step needs."""
+    """Survey the rows, count events by time, or sum what a step or the answer needs."""
+    if isinstance(state, Knotting):
+        return replace(state.placing.local(view), released=_released(view, state.model))
+    if isinstance(state, Counting):
+        return replace(state.persons.local(view, state.model), released=_released(view, state.model))
     if isinstance(state, Surveying):
         return _local_survey(view, state)
-    model = state.model
+    complete = state.model.complete(view)
     if isinstance(state, Timing):
-        table = LifeTable(model.scope, state.fitting.hazards.follow, model.strata)
-        kept = view.filter(model.complete(view))
-        return Aggregate(table.counts(kept), lambda rows: {"died": table.count_sums(rows)["died"][0]})
-    expression = state.hazards.expression(view, model.complete(view), state.search.at)
-    at = state.search.at
-    if model.by_holder:
-        return Aggregate(expression, lambda rows: state.hazards.own_score(rows, at))
-    return Aggregate(expression, lambda rows: state.hazards.shared_parts(rows, state.cells, state.ticks, at))
+        hazards = state.fitting.fit.hazards
+        expression = hazards.expression(view, complete, state.fitting.search.at)
+        return Aggregate(expression, lambda rows: {"died": hazards.death_counts(rows)})
+    fit, hazards = state.fit, state.fit.hazards
+    at = state.maximum.coefficients if isinstance(state, Finishing) else state.search.at
+    if isinstance(state, Finishing) and state.is_residual:
+        paths = None if state.model.by_holder else fit.paths(state.sums or {})
+        return local_residuals(view, complete, hazards, state.model.closing, at, paths)
+    expression = hazards.expression(view, complete, at)
+    if isinstance(state, Finishing):
+        return Aggregate(expression, _closing_sums(view, state, at))
+    if state.model.by_holder:
+        return Aggregate(expression, lambda rows: hazards.own_score(rows, at))
+    return Aggregate(expression, lambda rows: hazards.shared_parts(rows, fit.cells, fit.ticks, at))
 
 
 def guard(sums: Sums, state: State, scope: Scope) -> Sums:
-    """Refuse to take part with too few persons."""
+    """Refuse to take part with too few persons, or with few holders with too few events."""
+    if isinstance(state, Knotting):
+        return state.placing.guard(sums, scope)
+    if isinstance(state, Counting):
+        state.persons.check(sums, state.model, alone=scope.few)
     if isinstance(state, Surveying):
         check_persons(int(sums["n"]), scope.policy, who="This holder's part")
+        if scope.few:
+            _check_events(int(sums["events"]), state.model)
+    if isinstance(state, Timing) and is_coarse(scope):
+        for count in sums["died"][sums["died"] > 0].tolist():
+            _check_events(count, state.model)
     return sums
 
 
 def step(sums: Sums, state: State) -> State | Result:
     """Agree the event times, take the next Newton step, or answer."""
+    if isinstance(state, Knotting):
+        after = state.placing.step(sums)
+        if isinstance(after, Placing):
+            return replace(state, placing=after)
+        return _counting(replace(state.model, formula=after))
+    if isinstance(state, Counting):
+        state.persons.check(sums, state.model, alone=True)
+        return _surveying(replace(state.model, n_persons=int(sums["persons"])))
     if isinstance(state, Surveying):
         return _begin(sums, state)
     if isinstance(state, Timing):
+        fit = state.fitting.fit
         cells, ticks = np.nonzero(sums["died"])
-        return replace(state.fitting, cells=cells, ticks=ticks, deaths=sums["died"][cells, ticks])
-    size = state.hazards.size
+        fit = replace(fit, cells=cells, ticks=ticks, deaths=sums["died"][cells, ticks])
+        return replace(state.fitting, fit=fit)
+    if isinstance(state, Finishing):
+        return _finish(sums, state)
+    return _advance(sums, state)
+
+
+def _advance(sums: Sums, state: Fitting) -> Fitting | Finishing | Result:
+    """One step of Newton's method."""
     if state.model.by_holder:
         log_likelihood, gradient = float(sums["log_likelihood"]), sums["gradient"]
-        information = full(sums["information"], size)
+        information = full(sums["information"], state.fit.hazards.size)
     else:
-        log_likelihood, gradient, information = _shared_score(sums, state)
+        log_likelihood, gradient, information = shared_score(sums, state.fit)
     after = advance(state.search, log_likelihood, gradient, information)
     null = state.null
     if null is None:
         first = after.at if isinstance(after, Newton) else after.coefficients
-        null = (log_likelihood, float(gradient @ first))
+        null = (log_likelihood, float(gradient @ (first - state.search.at)))
     if isinstance(after, Newton):
         return replace(state, search=after, null=null)
-    return _answer(replace(state, null=null), after)
+    if state.fit.needs_closing or state.model.closing.robust:
+        return Finishing(state.fit, after, null)
+    return _answer(Finishing(state.fit, after, null), {}, {})
+
+
+def _finish(sums: Sums, state: Finishing) -> Finishing | Result:
+    """Go on to the residuals, or answer."""
+    if state.is_residual:
+        return _answer(state, state.sums or {}, sums)
+    if state.model.closing.robust:
+        return replace(state, sums=sums)
+    return _answer(state, sums, {})
+
+
+def _answer(state: Finishing, closing: Sums, residuals: Sums) -> Result:
+    bases = bases_told(state.model.formula)
+    return answer(state.fit, state.maximum, state.null, closing, residuals, bases)
+
+
+def _formula(question: Question, scope: Scope) -> Formula:
+    formula = parse_formula(
+        question.get("formula"),
+        scope,
+        references(question, scope),
+        special=("strata", "offset", "cluster"),
+    )
+    if not formula.time:
+        raise Invalid("wrong-formula", "A cox formula begins with Surv(time, event) ~")
+    if not formula.terms:
+        raise Invalid("wrong-formula", "A cox formula needs a term")
+    cluster = question.get("cluster")
+    if cluster is None:
+        return formula
+    if formula.cluster:
+        raise Invalid("wrong-formula", "Clusters are given in the formula and as 'cluster'")
+    return replace(formula, cluster=variable(scope, cluster, role="cluster").name)
+
+
+def _counting(model: Model) -> Counting | Surveying:
+    return Counting(model, PersonCount.of(model)) if model.person else _surveying(model)
+
+
+def _surveying(model: Model) -> Surveying:
+    return Surveying(model, Survey(model.formula, design_of(model.formula, constant=True), model.scope))
+
+
+def _released(view: ir.Table, model: Model) -> Any:
+    return released_by(view, model.formula, model.complete(view).fill_null(False))
+
+
+def _check_events(n: int, model: Model) -> None:
+    check_level(n, model.scope.policy, column=model.follow.event.column, level="an event")
 
 
 def _local_survey(view: ir.Table, state: Surveying) -> Aggregate:
@@ -250,7 +411,7 @@ def _local_survey(view: ir.Table, state: Surveying) -> Aggregate:
             **model.follow.sums(table),
         }
 
-    return Aggregate(expression, finish)
+    return Aggregate(expression, finish, _released(view, model))
 
 
 def _begin(sums: Sums, state: Surveying) -> Timing | Fitting:
@@ -259,20 +420,21 @@ def _begin(sums: Sums, state: Surveying) -> Timing | Fitting:
     n, n_events = int(sums["n"]), int(sums["events"])
     check_some(n, policy)
     model.follow.check_codes(sums)
-    check_level(n_events, policy, column=model.follow.event.column, level="an event")
+    _check_events(n_events, model)
     if n_events == 0:
         raise Invalid("no-events", "Nobody has an event")
     kept, notes = state.survey.check(sums)
-    design = design_of(model.formula, levels=kept, constant=True)
-    check_model_size(n, len(design.columns), policy)
+    design, empty = state.survey.without_empty(design_of(model.formula, levels=kept, constant=True), sums)
+    check_model_size(model.n_persons or n, len(design.columns), policy)
     if not design.columns:
         raise Invalid("design-empty", "No term of the formula varies")
-    follow = model.follow if model.by_holder else model.follow.agreed(sums["exponents"])
-    if not model.by_holder:
-        notes += follow.notes()
-        notes.append("Risk sets are shared: the coordinator saw sums over all holders by event time.")
-    none = np.zeros(0, dtype=np.int64)
-    fitting = Fitting(
+    agreed = model.follow.agreed(sums["exponents"])
+    if model.predict:
+        times = grid_times(model.grid, agreed, bound=agreed.n_ticks * agreed.resolution)
+        model = replace(model, closing=replace(model.closing, times=times))
+    follow = model.follow if model.by_holder else agreed
+    coarse = not model.by_holder and is_coarse(model.scope)
+    fit = CoxFit(
         model=model,
         hazards=Hazards(
             scope=model.scope,
@@ -280,64 +442,33 @@ def _begin(sums: Sums, state: Surveying) -> Timing | Fitting:
             design=design.with_scales(sums["part_sums"], sums["part_squares"], n),
             strata=model.strata,
             ties=model.ties,
+            weights=model.weights,
+            offsets=model.formula.offsets,
+            min_cell=policy.min_cell if coarse else 0,
         ),
-        search=Newton(design.names, np.zeros(len(design.columns)), float(n_events)),
         n=n,
         n_missing=int(sums["rows"]) - n,
         n_events=n_events,
-        notes=tuple(notes),
-        cells=none,
-        ticks=none,
-        deaths=none,
+        notes=(*notes, *empty, *model.notes(follow)),
     )
-    return fitting if model.by_holder else Timing(model, fitting)
+    fitting = Fitting(fit, Newton(design.names, np.zeros(len(design.columns)), float(n_events)))
+    return fitting if model.by_holder else Timing(fitting)
 
 
-def _shared_score(sums: Sums, state: Fitting) -> tuple[float, Array, Array]:
-    """The score from pooled sums by event time."""
-    size = state.hazards.size
-    leaving = RiskSums(*(sums[f"leaving{i}"] for i in range(3)))
-    dying = RiskSums(*(sums[f"dying{i}"] for i in range(3)))
-    log_likelihood, gradient = float(sums["eta"]), sums["gradient"]
-    pairs = np.zeros(size * (size + 1) // 2)
-    for stratum in np.unique(state.cells):
-        rows = state.cells == stratum
-        score = score_of(leaving[rows].cumulated(), dying[rows], state.deaths[rows], state.model.ties)
-        log_likelihood += score.log_likelihood
-        gradient = gradient + score.gradient
-        pairs = pairs + score.information
-    return log_likelihood, gradient, full(pairs, size)
+def _closing_sums(view: ir.Table, state: Finishing, at: NDArray[np.float64]) -> Any:
+    """How the aggregated rows become the sums of the first closing round."""
+    model, fit, hazards = state.model, state.fit, state.fit.hazards
+    holders = [model.scope.names.get(did, did) for did in model.scope.holders]
+    own = holder_of(view)
+    slot = holders.index(own) if own in holders else 0
 
+    def finish(table: pa.Table) -> Sums:
+        if model.by_holder:
+            rows = Rows(hazards, table)
+            return own_closing(hazards, model.closing, rows, slot, len(holders))
+        sums = hazards.shared_parts(table, fit.cells, fit.ticks, at)
+        if model.closing.clock:
+            sums |= clocked_events(model.closing, Rows(hazards, table), hazards.follow.resolution)
+        return sums
 
-def _answer(state: Fitting, fitted: Maximum) -> Result:
-    model, design = state.model, state.hazards.design
-    assert state.null is not None
-    back = design.restore()
-    estimates = back @ fitted.coefficients
-    covariance = back @ fitted.covariance @ back.T
-    terms = term_rows(design.names, estimates, np.sqrt(np.diag(covariance)), conf_level=model.conf_level)
-    for term in terms:
-        for name, of in (("", "estimate"), ("_low", "conf_low"), ("_high", "conf_high")):
-            term[f"hazard_ratio{name}"] = exp(min(term[of], 700.0))
-    df = len(terms)
-    null_log_likelihood, score = state.null
-    wald = float(fitted.coefficients @ np.linalg.solve(fitted.covariance, fitted.coefficients))
-    strata = [*([HOLDER] if model.by_holder else []), *(f.column for f in model.strata)]
-    result = {
-        "terms": terms,
-        "ties": model.ties,
-        "strata": strata,
-        "n": state.n,
-        "n_events": state.n_events,
-        "log_likelihood_null": null_log_likelihood,
-        "log_likelihood": fitted.log_likelihood,
-        "likelihood_ratio": _test(2 * (fitted.log_likelihood - null_log_likelihood), df),
-        "wald": _test(wald, df),
-        "score": _test(score, df),
-        "iterations": fitted.iterations,
-    }
-    return Result(result, state.n, state.n_missing, state.notes)
-
-
-def _test(statistic: float, df: int) -> dict[str, Any]:
-    return {"statistic": statistic, "df": df, "p_value": float(chdtrc(df, max(statistic, 0.0)))}
+    return finish

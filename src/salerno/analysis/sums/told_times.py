@@ -37,6 +37,7 @@ CONF_TYPE = Parameter(
 )
 CONF_TYPES = ("log", "log-log", "plain")
 _PIECES = 25
+_MOST = 1000
 
 
 @dataclass(frozen=True)
@@ -73,6 +74,16 @@ class Grid:
         return step, np.unique(np.minimum(ticks(times, follow.resolution), follow.n_ticks))
 
 
+def grid_times(grid: Grid, follow: FollowUp, *, bound: float) -> tuple[float, ...]:
+    """The times that a grid means where no more is known than a bound of all times."""
+    if grid.times:
+        return tuple(time for time in grid.times if time <= bound)
+    step = grid.step or max(nice_step(bound, 2 * _PIECES), follow.resolution)
+    if bound / step > _MOST:
+        raise Invalid("too-fine", f"A grid of {step:g} has more than {_MOST} times")
+    return tuple(multiples(step, bound))
+
+
 def grid_of(question: Question, follow: FollowUp) -> Grid:
     """Read ``grid``: a step, or a list of times."""
     grid = question.get("grid")
@@ -98,10 +109,23 @@ def told_ticks(wanted: Counts, at_risk: Counts, died: Counts, min_cell: int) -> 
     Returns:
         Ticks with enough persons at risk, of each kind none or enough events since the one before.
     """
-    alive = wanted[at_risk[wanted] >= max(min_cell, 1)]
+    until = np.cumsum(died, axis=1)[:, wanted]
+    result: Counts = wanted[told_places(at_risk[wanted], until, min_cell)]
+    return result
+
+
+def told_places(at_risk: Counts, until: Counts, min_cell: int) -> Counts:
+    """Places of the times that may be told, of some times in rising order.
+
+    Args:
+        at_risk: Persons at risk at each time.
+        until: Events of each kind until each time, shape (kinds, times).
+        min_cell: Smallest count that may be told, persons.
+    """
+    alive = np.flatnonzero(at_risk >= max(min_cell, 1))
     if not len(alive):
         return alive
-    steps = np.diff(np.cumsum(died, axis=1)[:, alive], prepend=0, axis=1)
+    steps = np.diff(until[:, alive], prepend=0, axis=1)
     starts = joined_steps(steps, min_cell)
     if is_small(np.add.reduceat(steps, starts, axis=1), min_cell).any():
         return alive[:0]

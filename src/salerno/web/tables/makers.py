@@ -57,6 +57,17 @@ def _regression(result: dict[str, Any], teller: Teller) -> list[Table]:
     return [*tables, records_table("Tests of the whole model", tests, teller)] if tests else tables
 
 
+def _cox(result: dict[str, Any], teller: Teller) -> list[Table]:
+    tables = _regression(result, teller)
+    check = result.pop("proportional_hazards", None)
+    if check is not None:
+        title = f"Test of proportional hazards, time as {teller.word(check['transform']).lower()}"
+        tables.append(records_table(title, check["tests"], teller))
+    for curve in result.pop("survival", []):
+        tables.append(_curve_table("Survival", curve, teller))
+    return tables
+
+
 def _survival(result: dict[str, Any], teller: Teller) -> list[Table]:
     strata = result.pop("strata", [])
     result.pop("grid", None)  # the times of the curves, which their tables show
@@ -64,31 +75,35 @@ def _survival(result: dict[str, Any], teller: Teller) -> list[Table]:
     summary = []
     title = "Cumulative incidence" if teller.method == "competing_risks" else "Survival"
     for stratum in strata:
-        name = curve_name(stratum)
-        lists = {k: v for k, v in stratum.items() if isinstance(v, list)}
         single = {k: v for k, v in stratum.items() if not isinstance(v, (list, dict)) and k != "stratum"}
         summary.append({"stratum": str(stratum.get("stratum", "") or "all"), **single})
-        names = [n for n in ("time", "at_risk", "events", "survival", "incidence", "std_error") if n in lists]
-        rows = []
-        for i in range(len(lists.get("time", []))):
-            row = [teller.text(n, lists[n][i]) for n in names]
-            if "conf_low" in lists:
-                row.append(range_text(lists["conf_low"][i], lists["conf_high"][i]))
-            rows.append(row)
-        heads = [teller.word(n) for n in names] + ([teller.interval] if "conf_low" in lists else [])
-        hidden = [v for n in names if n in COUNTED for v in lists[n]]
-        tables.append(make_table(f"{title}: {name}", heads, rows, teller.note(hidden)))
+        tables.append(_curve_table(title, stratum, teller))
     if any(len(row) > 1 for row in summary):
         tables.insert(0, records_table(f"{title} by group", summary, teller))
     return tables
 
 
+def _curve_table(title: str, stratum: Mapping[str, Any], teller: Teller) -> Table:
+    """One curve, a row for each time."""
+    lists = {k: v for k, v in stratum.items() if isinstance(v, list)}
+    names = [n for n in ("time", "at_risk", "events", "survival", "incidence", "std_error") if n in lists]
+    rows = []
+    for i in range(len(lists.get("time", []))):
+        row = [teller.text(n, lists[n][i]) for n in names]
+        if "conf_low" in lists:
+            row.append(range_text(lists["conf_low"][i], lists["conf_high"][i]))
+        rows.append(row)
+    heads = [teller.word(n) for n in names] + ([teller.interval] if "conf_low" in lists else [])
+    hidden = [v for n in names if n in COUNTED for v in lists[n]]
+    return make_table(f"{title}: {curve_name(stratum)}", heads, rows, teller.note(hidden))
+
+
 def curve_name(stratum: Mapping[str, Any]) -> str:
-    """Whom and what a curve is about: its group, and its cause where there are several."""
-    group, cause = str(stratum.get("stratum", "") or "all"), stratum.get("cause")
-    if cause is None:
-        return group
-    return str(cause) if group == "all" else f"{group}, {cause}"
+    """Whom and what a curve is about: its group, its cause where there are several, covariate values."""
+    group = str(stratum.get("stratum", "") or "all")
+    told = [str(stratum["cause"])] if stratum.get("cause") is not None else []
+    told += [f"{name} = {value_text(value)}" for name, value in (stratum.get("at") or {}).items()]
+    return ", ".join(told if told and group == "all" else [group, *told])
 
 
 def _restricted_mean(result: dict[str, Any], teller: Teller) -> list[Table]:
@@ -333,7 +348,7 @@ MAKERS: dict[str, Maker] = {
     "pca": _components,
     "quantiles": _quantiles,
     "t_test": _t_test,
-    "cox": _regression,
+    "cox": _cox,
     "glm": _regression,
     "kaplan_meier": _survival,
     "competing_risks": _survival,

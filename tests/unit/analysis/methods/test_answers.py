@@ -217,14 +217,6 @@ def test_conf_types_lie_around_the_curve(patients: pd.DataFrame) -> None:
             assert 0 <= low < middle < high <= 1
 
 
-def test_shared_risk_sets_need_the_policy(patients: pd.DataFrame) -> None:
-    question = {"method": "cox", "formula": "Surv(time, dead) ~ age", "strata": None}
-    policy = DisclosurePolicy(shared_risk_sets=False)
-    with pytest.raises(Refused, match="shared-risk-sets"):
-        run(question, thirds(patients), policy)
-    run(question | {"strata": "holder"}, thirds(patients), policy)
-
-
 def test_strata_in_the_formula_and_in_the_key_are_the_same(patients: pd.DataFrame) -> None:
     key = {"method": "cox", "formula": "Surv(time, dead) ~ age", "strata": ["holder", "sex"]}
     formula = {"method": "cox", "formula": "Surv(time, dead) ~ age + strata(sex)"}
