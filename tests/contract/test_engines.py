@@ -60,6 +60,14 @@ QUESTIONS: dict[str, list[dict[str, Any]]] = {
     "cox": [
         {"formula": "Surv(time, sick) ~ age + sex + flag"},
         {"formula": "Surv(lab, sick) ~ log(age) * sex", "strata": None},
+        {
+            "formula": "Surv(stage, time, sick) ~ age + flag + cluster(dose)",
+            "strata": None,
+            "weights": "lab",
+            "proportional_hazards": "log",
+            "predict": {"age": 60, "flag": True},
+        },
+        {"formula": "Surv(stage, lab, sick) ~ sex + offset(log(lab))", "id": "dose", "errors": "HC0"},
     ],
     "glm": [
         {"formula": "sick ~ age * sex + flag", "family": "binomial"},

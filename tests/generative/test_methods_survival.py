@@ -9,6 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from lifelines import KaplanMeierFitter
 from lifelines.statistics import multivariate_logrank_test
+from lifelines.utils import restricted_mean_survival_time
 
 from salerno.permits.model import DisclosurePolicy
 from tests.unit.analysis.methods.harness import run, scope_of
@@ -86,3 +87,92 @@ def test_no_step_tells_of_few(data: tuple[pd.DataFrame, list[pd.DataFrame]], gri
     if curve["n_events"] is not None:
         rest = curve["n_events"] - sum(curve["events"])
         assert rest == 0 or rest >= least
+
+
+@FEW
+@given(splits(), st.sampled_from([2, 30]))
+def test_restricted_mean_equals_pooled(data: tuple[pd.DataFrame, list[pd.DataFrame]], horizon: float) -> None:
+    pooled, frames = data
+    question = {"method": "restricted_mean", "time": "time", "event": "dead", "horizon": horizon}
+    result = run(question, frames).result
+    own = pooled.dropna()
+    rounded = np.ceil(own["time"] / result["resolution"] - 1e-9) * result["resolution"]
+    [group] = result["strata"]
+    if rounded.max() < horizon:
+        assert group["mean"] is None
+        return
+    curve = KaplanMeierFitter().fit(rounded, own["dead"])
+    wanted = restricted_mean_survival_time(curve, t=horizon)
+    assert group["mean"] == pytest.approx(wanted, rel=1e-6)
+
+
+@FEW
+@given(splits())
+def test_incidences_add_up_and_do_not_depend_on_the_split(
+    data: tuple[pd.DataFrame, list[pd.DataFrame]],
+) -> None:
+    _, frames = data
+    question = {"method": "competing_risks", "time": "time", "event": "code", "causes": [1, 2]}
+    frames = [f.assign(code=np.where(f["dead"], 1 + (f["arm"] == "a"), 0)) for f in frames]
+    whole = pd.concat(frames, ignore_index=True)
+    result = run(question, frames).result
+    one = run(question, [whole]).result
+    assert result == one
+    curves = result["strata"]
+    survival = run({"method": "kaplan_meier", "time": "time", "event": "dead"}, frames).result["strata"][0]
+    assert curves[0]["time"] == survival["time"]
+    total = np.array(curves[0]["incidence"]) + np.array(curves[1]["incidence"])
+    assert total == pytest.approx(1 - np.array(survival["survival"]), abs=1e-12)
+
+
+@FEW
+@given(splits(least=80), st.sampled_from(["efron", "breslow"]), st.booleans())
+def test_counting_process_does_not_depend_on_the_split(
+    data: tuple[pd.DataFrame, list[pd.DataFrame]], ties: str, shared: bool
+) -> None:
+    pooled, _ = data
+    frame = pooled.dropna().reset_index(drop=True)
+    frame = frame[frame["time"] >= 1].reset_index(drop=True)
+    frame["time"] = np.ceil(frame["time"]).astype(int)
+    i = np.arange(len(frame))
+    cut = np.minimum(frame["time"] - 1, i % 7)
+    late = frame.assign(start=cut, dose=(i % 4) + 1.0, person=i, w=1.0 + i % 3, site=i % 3)
+    early = late.assign(time=cut, start=0, dead=False, dose=0.5 * (i % 3))
+    rows = pd.concat([late, early[cut > 0]], ignore_index=True)
+    frames = [rows[rows["site"] == k].reset_index(drop=True) for k in range(3)]
+    question = {
+        "method": "cox",
+        "formula": "Surv(start, time, dead) ~ dose",
+        "ties": ties,
+        "weights": "w",
+        "id": "person",
+        "errors": "HC0",
+        "resolution": 1,
+        "proportional_hazards": "identity",
+        "predict": {"dose": 1.0},
+    }
+    rows["site"] = rows["site"].map(lambda k: f"h{k}")
+    split = run(question | {"strata": None if shared else "holder"}, frames).result
+    whole = run(question | {"strata": None if shared else "site"}, [rows]).result
+    for name in ("terms", "proportional_hazards", "log_likelihood", "n_persons", "n_clusters"):
+        same(split[name], whole[name])
+    assert len(split["survival"]) == len(whole["survival"])
+    for one, other in zip(split["survival"], whole["survival"], strict=True):
+        same(one["survival"], other["survival"])
+        same(one["std_error"], other["std_error"])
+
+
+def same(got: object, wanted: object) -> None:
+    if isinstance(wanted, dict):
+        assert isinstance(got, dict)
+        for key, value in wanted.items():
+            same(got[key], value)
+    elif isinstance(wanted, list):
+        assert isinstance(got, list)
+        assert len(got) == len(wanted)
+        for one, other in zip(got, wanted, strict=True):
+            same(one, other)
+    elif isinstance(wanted, float):
+        assert got == pytest.approx(wanted, rel=1e-6, abs=1e-8)
+    else:
+        assert got == wanted

@@ -180,8 +180,7 @@ class LifeTable:
         least = self.scope.policy.min_cell
         kinds = np.concatenate([sums["died"], sums["left"][None]])
         by_group = kinds.sum(axis=2)
-        small = is_small(by_group.sum(axis=0), least) | is_small(by_group[:-1], least).any(axis=0)
-        hidden = hidden_cells(by_group.sum(axis=0), least, small)
+        hidden = hidden_cells(by_group.sum(axis=0), least) | is_small(by_group[:-1], least).any(axis=0)
         kinds[:, hidden] = 0
         events, leavers = kinds[:-1].sum(axis=(0, 1)), kinds.sum(axis=(0, 1))
         fine = event_steps(np.stack([events, leavers]), least)
