@@ -151,6 +151,9 @@ def test_from_application_to_answer(at: Salerno, tmp_path: Path) -> None:
         f'title = "Ages"\npermits = ["{id}"]\n[questions.all]\nmethod = "count"\n'
         '[questions.sex]\nmethod = "count"\nby = "sex"\nneeds = ["all"]\n'
     )
+    rehearsed = at("marie", "study", "rehearse", plan)
+    assert rehearsed.code == 0, rehearsed.err
+    assert "Hospital Lyon (synthetic)" in rehearsed.out
     ran = at("marie", "study", "run", plan)
     assert ran.code == 0, ran.err
     assert "all: answered" in ran.err

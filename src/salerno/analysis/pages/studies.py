@@ -15,7 +15,7 @@ from litestar.types import ControllerRouterHandler
 from salerno.adapters.database import Opens
 from salerno.analysis.foresight import Foresight, dictionary_of, foresee
 from salerno.analysis.methods import METHODS
-from salerno.analysis.model import Study, StudyOptions
+from salerno.analysis.model import AskedQuestion, Study, StudyOptions
 from salerno.analysis.pages.frames import (
     COVARIATES,
     EVENT_TABLES,
@@ -117,6 +117,7 @@ def routes(
             column_groups=column_groups(study, datasets),
             questions=[(q, question_words(q.question)) for q in reversed(questions)],
             menu=method_menu(),
+            attrition=_last_answered(questions, "attrition"),
             **{"foresight": None, "question": {}, "anyway": False, **more},
             method=chosen,
             about=about(chosen) if chosen else "",
@@ -184,7 +185,9 @@ def routes(
             asked = coordinator.ask(study_id, question, caller_of(request).id)
             return pages.go(f"/questions/{asked.id}")
         except SalernoError as error:
-            return show_study(request, study_id, method, form, {"_": sentence(error)}, anyway=True)
+            return show_study(
+                request, study_id, method, form, {"_": sentence(error)}, anyway=bool(seen.problem)
+            )
 
     def foreseen(study_id: str, question: dict[str, Any], user: str) -> Foresight:
         study = coordinator.study(study_id, user)
@@ -222,6 +225,12 @@ def routes(
         return pages.fragment(request, "analysis/foresight.html", foresight=seen, question=question)
 
     return [listing, new, create, one, ask, check]
+
+
+def _last_answered(questions: Sequence[AskedQuestion], method: str) -> AskedQuestion | None:
+    """The latest answer of a method, e.g. to draw the attrition of the study's cohort."""
+    found = [q for q in questions if q.question.get("method") == method and q.answer is not None]
+    return found[-1] if found else None
 
 
 def question_of(form: Form) -> tuple[dict[str, Any], dict[str, str]]:

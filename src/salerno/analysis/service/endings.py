@@ -33,13 +33,15 @@ def too_few(found: int, least: int, missing: Iterable[Missing]) -> SalernoError:
     return Unavailable(
         "too-few-holders",
         f"{found} holders are left, and {least} are needed; missing: {', '.join(m.name for m in missing)}",
+        remedy="Ask again when they are back, or open a study that goes on with fewer (min_holders).",
     )
 
 
 def nobody(missing: Iterable[Missing]) -> SalernoError:
     """Nobody opened the data."""
     reasons = "; ".join(f"{m.name}: {m.reason}" for m in missing)
-    return Unavailable("no-holders", f"No holder is left ({reasons})")
+    what = f"No holder is left ({reasons})"
+    return Unavailable("no-holders", what, remedy="Mend what each of them names, then ask again.")
 
 
 def no_end(rounds: int) -> SalernoError:
