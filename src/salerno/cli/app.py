@@ -29,6 +29,10 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "node": ("nodes:app", "Make and run a hub, access body or holder."),
     "account": ("accounts:app", "Accounts of people at a node that you run."),
     "holding": ("holdings:app", "Connect data of a holder, and describe them."),
+    "ledger": (
+        "ledger:ledger",
+        "Show whom a holder answered about what, why it refused, and what is left to ask.",
+    ),
     "audit": ("audit:app", "Read a node's log, and prove it unchanged."),
 }
 """Where each command or group is, and what the list of commands says about it; a test holds the two equal."""

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from salerno.cli import output
-from salerno.cli.options import Json, NodeFolder, commands
+from salerno.cli.options import Json, NodeFolder, commands, read_text
 
 app = commands("Connect data of a holder, and describe them.")
 
@@ -63,6 +63,36 @@ def list_(folder: NodeFolder, as_json: Json = False) -> None:
         return
     rows = [(h.id, h.title, h.kind, h.dataset, h.connected_at.isoformat(timespec="minutes")) for h in found]
     output.print_table(("id", "title", "kind", "data set", "connected"), rows)
+
+
+@app.command()
+def policy(
+    folder: NodeFolder,
+    id: Annotated[str, typer.Argument(metavar="ID", help="Short name of the holding.")],
+    file: Annotated[str, typer.Argument(metavar="[FILE]", help="TOML file, - for standard input.")] = "",
+    preset: Annotated[
+        str, typer.Option(help="Instead of a file: acro, datashield, darwin, ehrql, salerno or strict.")
+    ] = "",
+    as_json: Json = False,
+) -> None:
+    """Show a holding's disclosure policy, or set it from a TOML file or a preset."""
+    from salerno.kernel.errors import Invalid
+    from salerno.kernel.values import to_plain
+    from salerno.nodes.assemble import open_node
+    from salerno.permits.rules import parse_policy
+    from salerno.permits.rules import preset as preset_of
+
+    if file and preset:
+        raise Invalid("policy-twice", "A file and a preset were given", remedy="A file can name its preset.")
+    wanted = parse_policy(read_text(file)) if file else preset_of(preset) if preset else None
+    with open_node(folder) as node, node.holdings() as holdings:
+        if wanted is not None:
+            holdings.set_policy(id, wanted, node.operator)
+        holding = holdings.holding(id)
+    if as_json:
+        output.print_json(holding.policy)
+    else:
+        output.print_facts(tuple(to_plain(holding.policy).items()))
 
 
 @app.command()

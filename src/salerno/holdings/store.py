@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sqlalchemy import Column, Connection, MetaData, Row, Table, Text, insert, select
+from sqlalchemy import Column, Connection, MetaData, Row, Table, Text, insert, select, update
 
 from salerno.holdings.model import Holding
 from salerno.kernel.time import from_text, to_text
@@ -50,6 +50,14 @@ class SqlHoldingStore:
                 policy=to_json(holding.policy).decode(),
                 connected_at=to_text(holding.connected_at),
             )
+        )
+
+    def set_policy(self, holding_id: str, policy: DisclosurePolicy) -> None:
+        """Give a holding another policy."""
+        self._connection.execute(
+            update(holdings_holding)
+            .where(holdings_holding.c.id == holding_id)
+            .values(policy=to_json(policy).decode())
         )
 
     def holding(self, holding_id: str) -> Holding | None:

@@ -171,6 +171,11 @@ class Node:
             )
         )
 
+    @cached_property
+    def holder_desk(self) -> Opens[HolderDesk]:
+        """What a holder keeps of its runs: rounds and the ledger."""
+        return self._opens(self._holder_desk)
+
     # what lives as long as the node
 
     @property

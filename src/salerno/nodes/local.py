@@ -16,7 +16,7 @@ from types import TracebackType
 from typing import Any
 
 from salerno.adapters.keys import KeyRing
-from salerno.analysis.model import QuestionState
+from salerno.analysis.model import QuestionState, Study
 from salerno.analysis.remote import LoopbackHub
 from salerno.analysis.service.agent import Agent
 from salerno.catalogue.model import DatasetDescription
@@ -81,6 +81,7 @@ class LocalSpace:
     Args:
         sites, threshold, masks, frame: See `try_question`.
         names: Of the holders, for people; by default those of the files.
+        policy: The holders' and the permit's disclosure policy, instead of a threshold and masks.
     """
 
     def __init__(
@@ -91,13 +92,12 @@ class LocalSpace:
         masks: bool = True,
         frame: Mapping[str, Any] | None = None,
         names: Sequence[str] = (),
+        policy: DisclosurePolicy | None = None,
     ) -> None:
         if not sites:
             raise Invalid("no-site", "No site was given", remedy="Give one file per holder.")
-        self._policy = _policy(threshold, masks)
-        self._frame = (
-            from_plain(dict(frame), StudyFrame, what="the frame") if frame is not None else StudyFrame()
-        )
+        self._policy = policy or _policy(threshold, masks)
+        self._frame = _frame(frame)
         self._sites = [str(site) for site in sites]
         self._names = list(names) or _holder_names(self._sites)
         self._exit = ExitStack()
@@ -115,9 +115,15 @@ class LocalSpace:
     ) -> None:
         self._exit.close()
 
-    def ask(self, question: Mapping[str, Any]) -> dict[str, Any]:
-        """Ask a question; see `try_question`."""
-        asked = self._hub.coordinator.ask(self._study.id, question, self._user)
+    def ask(self, question: Mapping[str, Any], *, frame: Mapping[str, Any] | None = None) -> dict[str, Any]:
+        """Ask a question; see `try_question`.
+
+        Args:
+            question: The question as JSON.
+            frame: Another study frame than the space's, under the same permit.
+        """
+        study = self._study if frame is None else self._open_study(_frame(frame))
+        asked = self._hub.coordinator.ask(study.id, question, self._user)
         self._hub.coordinator.run(asked.id)
         done = self._hub.coordinator.question(asked.id, self._user)
         if done.state is QuestionState.FAILED or done.answer is None:
@@ -153,10 +159,8 @@ class LocalSpace:
             )
             self._admit([self._hub, self._body, *self._holders])
             described = list(pool.map(self._connect, self._holders, self._sites, names))
-        issued = self._permit(described)
-        self._study = self._hub.coordinator.open_study(
-            "Try", self._user, Purpose.RESEARCH, [issued], self._frame
-        )
+        self._issued = self._permit(described)
+        self._study = self._open_study(self._frame)
         self._exit.callback(self._hub.coordinator.stop)
         for holder in self._holders:
             agent = Agent(
@@ -167,6 +171,9 @@ class LocalSpace:
             )
             self._exit.callback(agent.stop)
             agent.start()
+
+    def _open_study(self, frame: StudyFrame) -> Study:
+        return self._hub.coordinator.open_study("Try", self._user, Purpose.RESEARCH, [self._issued], frame)
 
     def _node(self, folder: Path, role: ParticipantRole, name: str, port: int) -> Node:
         body = f"did:web:127.0.0.1%3A{_FIRST_PORT + 1}" if role is ParticipantRole.HOLDER else ""
@@ -281,6 +288,10 @@ class _Desk:
 
     def current(self) -> OptOutList:
         return self._space.opt_outs_for(self._holder)
+
+
+def _frame(frame: Mapping[str, Any] | None) -> StudyFrame:
+    return StudyFrame() if frame is None else from_plain(dict(frame), StudyFrame, what="the frame")
 
 
 def _policy(threshold: int | None, masks: bool) -> DisclosurePolicy:

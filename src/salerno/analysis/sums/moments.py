@@ -137,7 +137,7 @@ def _released(
     sets = []
     for variable in moments.variables:
         rows = complete if moments.together else listed & is_present(view, variable)
-        sets.append(Released(rows, groups))
+        sets.append(Released(rows, groups, (as_number(view, variable),)))
         if is_yes_no(variable):
             sets.append(Released(rows, (*groups, view[variable.name])))
     return tuple(sets)
@@ -151,7 +151,7 @@ def guard_moments(sums: Sums, moments: Moments, scope: Scope) -> Sums:
             check_persons(total, scope.policy, who="This holder's part")
         if not scope.few:
             return sums
-        hidden = _hidden(counts, scope.policy.min_cell)
+        hidden = _hidden(counts, moments)
         return {
             **sums,
             "counts": np.where(hidden, 0, counts),
@@ -175,7 +175,7 @@ def step_moments(sums: Sums, moments: Moments) -> Moments:
         for total, blank in zip(totals.tolist(), np.any(withheld, axis=0).tolist(), strict=True):
             if not blank:
                 check_some(total, moments.scope.policy)
-        hidden = _hidden(counts, moments.scope.policy.min_cell, withheld)
+        hidden = _hidden(counts, moments, withheld)
         centres = sums["sums"].sum(axis=0) / np.maximum(totals, 1)
         return replace(
             moments, rows=int(sums["rows"]), n=int(sums["n"]), counts=counts, hidden=hidden, centres=centres
@@ -190,11 +190,16 @@ def step_moments(sums: Sums, moments: Moments) -> Moments:
 
 
 def _hidden(
-    counts: NDArray[np.int64], min_cell: int, given: NDArray[np.bool_] | None = None
+    counts: NDArray[np.int64], moments: Moments, given: NDArray[np.bool_] | None = None
 ) -> NDArray[np.bool_]:
     """Small groups and those that go with them, variable by variable."""
+    shape = tuple(len(factor.levels) for factor in moments.factors) or (1,)
     columns = [
-        hidden_cells(counts[:, i], min_cell, None if given is None else given[:, i])
+        hidden_cells(
+            counts[:, i].reshape(shape),
+            moments.scope.policy.min_cell,
+            None if given is None else given[:, i].reshape(shape),
+        ).ravel()
         for i in range(counts.shape[1])
     ]
     return np.column_stack(columns)

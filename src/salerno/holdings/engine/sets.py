@@ -91,9 +91,7 @@ class Keyed:
         keys = dict(zip(names, wanted.keys, strict=True))
         found = []
         for amount in wanted.sums:
-            rows = self.table.filter(wanted.rows).select(
-                **keys, **{KEY: self.table[KEY], _SIZE: amount.abs()}
-            )
+            rows = table.filter(wanted.rows).select(**keys, **{KEY: table[KEY], _SIZE: amount.abs()})
             rows = rows.filter(rows[_SIZE] > 0)
             if self._one_row_each and self._is_spread(rows, names, most):
                 continue

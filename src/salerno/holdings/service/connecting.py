@@ -13,6 +13,7 @@ from salerno.identity.model import Participant
 from salerno.kernel.codes import DataCategory
 from salerno.kernel.errors import Conflict, Invalid, NotFound, near
 from salerno.kernel.time import Clock
+from salerno.kernel.values import to_plain
 from salerno.permits.model import DisclosurePolicy
 
 
@@ -149,6 +150,23 @@ class Holdings:
             detail={"kind": holding.kind},
             rule="EHDS Art. 60",
         )
+
+    def set_policy(self, holding_id: str, policy: DisclosurePolicy, by: str) -> Holding:
+        """Give a holding another disclosure policy; it applies from the next question on.
+
+        Raises:
+            NotFound: There is none of this id; the nearest one is named.
+        """
+        holding = self.holding(holding_id)
+        self._store.set_policy(holding_id, policy)
+        self._audit.append(
+            actor=by,
+            act="policy-set",
+            subject=holding.dataset,
+            detail=to_plain(policy),
+            rule="EHDS Art. 73(2)",
+        )
+        return self.holding(holding_id)
 
     def holdings(self) -> list[Holding]:
         """All holdings, oldest first."""

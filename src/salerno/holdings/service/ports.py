@@ -20,7 +20,7 @@ from salerno.holdings.model import (
 )
 from salerno.holdings.rules import Columns
 from salerno.identity.model import Credential
-from salerno.permits.model import DataPermit, DataScope, OptOutList, PermitState
+from salerno.permits.model import DataPermit, DataScope, DisclosurePolicy, OptOutList, PermitState
 
 
 class Trace(Protocol):
@@ -44,6 +44,10 @@ class HoldingStore(Protocol):
 
     def add(self, holding: Holding) -> None:
         """Keep a new holding; its id and data set are not taken."""
+        ...
+
+    def set_policy(self, holding_id: str, policy: DisclosurePolicy) -> None:
+        """Give a holding another policy."""
         ...
 
     def holding(self, holding_id: str) -> Holding | None:

@@ -24,6 +24,7 @@ from salerno.permits.rules.permit import (
     check_narrower,
     permit_state,
 )
+from salerno.permits.rules.policy import PRESETS, parse_policy, preset
 from salerno.permits.rules.states import (
     APPLICATION_STATES,
     FINAL_STATES,
@@ -41,6 +42,7 @@ __all__ = [
     "MAX_PERIOD_MONTHS",
     "PERMIT_FIELDS",
     "PERMIT_STATES",
+    "PRESETS",
     "Deadline",
     "Gap",
     "binding_tokens",
@@ -57,6 +59,8 @@ __all__ = [
     "holder_salt",
     "opt_out_token",
     "overall_state",
+    "parse_policy",
     "part_for",
     "permit_state",
+    "preset",
 ]

@@ -1,0 +1,121 @@
+"""Disclosure policies as files, and those of well-known programs by name."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping
+from dataclasses import fields, replace
+from typing import Any
+
+from salerno.kernel.errors import Invalid, near
+from salerno.kernel.values import from_plain
+from salerno.permits.model import DisclosurePolicy
+
+_NO_MORE = DisclosurePolicy(
+    min_cell=1,
+    min_degrees_of_freedom=0,
+    max_parameter_ratio=1.0,
+    dominance_persons=0,
+    p_percent=0.0,
+    differencing=False,
+    max_questions_per_variable=0,
+)
+"""Only what is said; a preset adds the rules of its source, which may be fewer than ours."""
+
+PRESETS: Mapping[str, DisclosurePolicy] = {
+    # Green and others, ACRO 1.0.2, default.yaml: threshold, degrees of freedom, NK, p %.
+    "acro": replace(
+        _NO_MORE,
+        min_cell=10,
+        min_degrees_of_freedom=10,
+        dominance_persons=2,
+        dominance_share=0.9,
+        p_percent=10.0,
+    ),
+    # DataSHIELD, dsBase 6.3.3: nfilter.tab 3, nfilter.glm 0.33.
+    "datashield": replace(_NO_MORE, min_cell=3, max_parameter_ratio=0.33),
+    # DARWIN EU, omopgenerics: suppress(minCellCount = 5).
+    "darwin": replace(_NO_MORE, min_cell=5),
+    # OpenSAFELY, ehrQL measures: 7 and fewer become 0, here null; then multiples of 5.
+    "ehrql": replace(_NO_MORE, min_cell=8, rounding=5),
+    "salerno": DisclosurePolicy(),
+    "strict": DisclosurePolicy(
+        min_cell=20,
+        min_holders=3,
+        max_parameter_ratio=0.1,
+        min_degrees_of_freedom=20,
+        shared_risk_sets=False,
+        dominance_share=0.8,
+        p_percent=20.0,
+        rounding=5,
+        max_questions_per_variable=50,
+    ),
+}
+"""Policies by the name of their source; ``salerno`` is the default."""
+
+_NOT_BELOW_ZERO = (
+    "min_degrees_of_freedom",
+    "dominance_persons",
+    "p_percent",
+    "rounding",
+    "max_questions_per_variable",
+    "epsilon",
+    "epsilon_per_question",
+)
+
+
+def parse_policy(text: str) -> DisclosurePolicy:
+    """A policy from TOML: an optional ``preset`` and the members that differ from it.
+
+    Args:
+        text: The file's text. Without a preset, what is not said is as in the default policy.
+
+    Raises:
+        Invalid: It is no TOML, a member is unknown (the nearest is named), or a value makes no sense.
+    """
+    try:
+        said: dict[str, Any] = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise Invalid(
+            "not-toml", f"The policy is not TOML: {error}", remedy="Write name = value lines."
+        ) from error
+    base = preset(str(said.pop("preset", "salerno")))
+    known = [member.name for member in fields(DisclosurePolicy)]
+    for name in said:
+        if name not in known:
+            raise Invalid(
+                "unknown-policy-member", f"A policy has no {name!r}", remedy=near(name, [*known, "preset"])
+            )
+    values = {name: getattr(base, name) for name in known} | said
+    policy = from_plain(values, DisclosurePolicy, what="the policy")
+    _check(policy)
+    return policy
+
+
+def preset(name: str) -> DisclosurePolicy:
+    """A policy by its name.
+
+    Raises:
+        Invalid: There is none of this name; the nearest is named.
+    """
+    if name not in PRESETS:
+        raise Invalid("unknown-preset", f"There is no policy {name!r}", remedy=near(name, PRESETS))
+    return PRESETS[name]
+
+
+def _check(policy: DisclosurePolicy) -> None:
+    for name in ("min_cell", "min_holders", "max_rounds"):
+        if getattr(policy, name) < 1:
+            raise _wrong(name, "at least 1")
+    for name in _NOT_BELOW_ZERO:
+        if getattr(policy, name) < 0:
+            raise _wrong(name, "0 or more")
+    for name in ("max_parameter_ratio", "dominance_share"):
+        if not 0 < getattr(policy, name) <= 1:
+            raise _wrong(name, "above 0 and at most 1")
+    if policy.epsilon and not 0 < policy.epsilon_per_question <= policy.epsilon:
+        raise _wrong("epsilon_per_question", "above 0 and at most 'epsilon'")
+
+
+def _wrong(name: str, what: str) -> Invalid:
+    return Invalid("policy-value", f"{name!r} of a policy must be {what}")
