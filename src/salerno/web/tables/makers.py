@@ -129,7 +129,7 @@ def _restricted_mean(result: dict[str, Any], teller: Teller) -> list[Table]:
                 f"{c['stratum']} against {c['reference']}",
                 teller.text(name, c.get(name)),
                 range_text(c.get(low), c.get(high)),
-                teller.text(p_value, c.get(p_value)),
+                teller.text("p_value", c.get(p_value)),
             ]
             for c in contrasts
         ]
