@@ -63,12 +63,12 @@ def pages() -> Iterator[tuple[str, str]]:
         whole = gibleed(Path(folder) / "whole")
         parts = split_omop(whole, [Path(folder) / name for name in HOLDERS])
         examples = {name: example_of(name) for name in METHODS}
-        answers = _answers(parts, {n: e for n, e in examples.items() if e is not None})
+        answers = answers_of(parts, {n: e for n, e in examples.items() if e is not None})
         for name, method in METHODS.items():
             yield name, _page(method, examples[name], answers.get(name))
 
 
-def _answers(parts: list[Path], examples: Mapping[str, Any]) -> dict[str, Any]:
+def answers_of(parts: list[Path], examples: Mapping[str, Any]) -> dict[str, Any]:
     """Answers by method, or the error; one space per frame, since opening one takes seconds."""
     by_frame: dict[str, list[str]] = {}
     for name, example in examples.items():

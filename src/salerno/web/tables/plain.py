@@ -32,7 +32,8 @@ def plain_tables(result: Mapping[str, Any], teller: Teller) -> list[Table]:
             lines = [[str(i + 1), *(teller.text(name, v) for v in line)] for i, line in enumerate(value)]
             tables.append(make_table(teller.word(name), ["Row", *(str(i + 1) for i in range(wide))], lines))
         elif isinstance(value, list):
-            columns[name] = value
+            if value:  # an empty list has nothing to tell
+                columns[name] = value
         else:
             singles.append([teller.word(name), teller.text(name, value)])
     tables = _lists(columns, teller) + tables
