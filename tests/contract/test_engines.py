@@ -84,7 +84,7 @@ QUESTIONS: dict[str, list[dict[str, Any]]] = {
         {"outcome": "sick", "score": "lab", "scale": "score"},
         {"outcome": "flag", "score": "risk"},
     ],
-    "lmm": [{"formula": "lab ~ age + (1 + age | site)"}],
+    "lmm": [{"formula": "lab ~ age + sex + (1 + age | time)"}, {"formula": "lab ~ age + (1 | holder)"}],
     "meta": [{"question": {"method": "glm", "formula": "sick ~ age + flag", "family": "binomial"}}],
 }
 """Questions by method; a method without one, here or below, fails."""

@@ -193,6 +193,8 @@ METHOD_TITLES = {
     "kmeans": "Clusters",
     "evaluate": "Test of a score",
     "pca": "Principal components",
+    "lmm": "Mixed model",
+    "meta": "Meta-analysis",
 }
 """Titles of answers; a method that is not named here goes by its own name."""
 
@@ -205,6 +207,9 @@ def heading_of(answer: Mapping[str, Any]) -> str:
 
 def _question_words(method: str, question: Mapping[str, Any]) -> str:
     title = METHOD_TITLES.get(method, method.replace("_", " ").capitalize())
+    inner = question.get("question")
+    if isinstance(inner, Mapping):
+        return f"{title} of {_question_words(str(inner.get('method', '')), inner)}"
     if question.get("family"):
         title = f"{str(question['family']).capitalize()} {title.lower()}"
     if question.get("formula"):

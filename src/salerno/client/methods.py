@@ -112,8 +112,16 @@ class Questions:
         return self._ask("cox", {"formula": formula, "ties": ties}, more)
 
     def glm(self, formula: str, *, family: str | None = None, **more: Any) -> Answer:
-        """Generalised linear model: ``gaussian``, ``binomial`` or ``poisson``."""
+        """Generalised linear model: ``gaussian``, ``binomial``, ``poisson`` or ``gamma``."""
         return self._ask("glm", {"formula": formula, "family": family}, more)
+
+    def lmm(self, formula: str, *, estimator: str | None = None, **more: Any) -> Answer:
+        """Linear mixed model, e.g. ``lmm("los ~ age + (1 | holder)")``."""
+        return self._ask("lmm", {"formula": formula, "estimator": estimator}, more)
+
+    def meta(self, question: Mapping[str, Any], *, estimator: str | None = None, **more: Any) -> Answer:
+        """Meta-analysis of a ``glm`` or ``cox`` question that each holder answers by itself."""
+        return self._ask("meta", {"question": dict(question), "estimator": estimator}, more)
 
 
 def _plain(names: str | Sequence[str] | None) -> str | list[str] | None:

@@ -204,6 +204,53 @@ def _forest(result: Result, question: Result, answer: Mapping[str, Any]) -> Char
     }  # fmt: skip
 
 
+def _study_forest(result: Result, question: Result, answer: Mapping[str, Any]) -> Chart | None:
+    """Each holder's own estimate of each term, with the pooled one below."""
+    ratio = ratio_words(question)
+    rows: list[dict[str, Any]] = []
+    for term in result.get("terms", []):
+        if term["term"] == "(Intercept)":
+            continue
+        own = [
+            (str(entry["holder"]), row, "holder")
+            for entry in result.get("holders", [])
+            for row in entry["terms"]
+            if row["term"] == term["term"]
+        ]
+        for name, row, kind in [*own, ("All, random effects", term, "pooled")]:
+            values = [row.get("estimate"), row.get("conf_low"), row.get("conf_high")]
+            shown = [exp(v) for v in values] if ratio else values
+            if all(v is not None and abs(v) < 1e12 and (v > 1e-12 or not ratio) for v in shown):
+                rows.append({"Term": str(term["term"]), "Holder": name, "kind": kind,
+                             "value": shown[0], "low": shown[1], "high": shown[2]})  # fmt: skip
+    if not rows:
+        return None
+    neutral, percent = 1 if ratio else 0, confidence_percent(answer)
+    title = f"{ratio} (logarithmic scale)" if ratio else "Change of the outcome per unit"
+    scale: Chart = {"type": "log", "nice": False} if ratio else {"zero": True}
+    x: Chart = {"field": "value", "type": "quantitative", "title": title, "scale": scale}
+    y: Chart = {"field": "Holder", "type": "nominal", "sort": None, "title": None, "axis": {"grid": True}}
+    colour: Chart = {"field": "kind", "type": "nominal", "legend": None,
+                     "scale": {"domain": ["holder", "pooled"], "range": PALETTE}}  # fmt: skip
+    return {
+        "title": {"text": f"{ratio or 'Coefficient'} by holder, with {percent} % confidence interval"},
+        "data": {"values": rows},
+        "facet": {"row": {"field": "Term", "type": "nominal", "sort": None, "title": None}},
+        "resolve": {"scale": {"x": "independent", "y": "independent"}},
+        "spec": {
+            "height": {"step": 28},
+            "layer": [
+                {"mark": {"type": "rule", "strokeDash": [5, 4], "color": "#526070"},
+                 "encoding": {"x": {"datum": neutral, "scale": scale, "type": "quantitative"}}},
+                {"mark": {"type": "rule", "strokeWidth": 2.5},
+                 "encoding": {"x": {**x, "field": "low"}, "x2": {"field": "high"}, "y": y, "color": colour}},
+                {"mark": {"type": "point", "filled": True, "size": 110, "opacity": 1},
+                 "encoding": {"x": x, "y": y, "color": colour}},
+            ],
+        },
+    }  # fmt: skip
+
+
 def _crosstab(result: Result, question: Result, answer: Mapping[str, Any]) -> Chart | None:
     rows, columns, counts = result.get("rows"), result.get("columns"), result.get("counts")
     if not (isinstance(rows, list) and isinstance(columns, list) and isinstance(counts, list)):
@@ -488,6 +535,8 @@ MAKERS: dict[str, Maker] = {
     "restricted_mean": _restricted_means,
     "cox": _cox,
     "glm": _forest,
+    "lmm": _forest,
+    "meta": _study_forest,
     "count": _count,
     "attrition": _attrition,
     "crosstab": _crosstab,

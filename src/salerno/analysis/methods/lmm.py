@@ -72,6 +72,7 @@ _FIRST = (0.0, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0)
 """Ratios of standard deviations between and within groups at which the search looks first."""
 _SHARES = (1.0, 0.5, 0.125)
 _CLOSE = 1e-7
+_NOTHING = 1e-9
 _MOST_SLOPES = 3
 
 
@@ -302,7 +303,16 @@ def _search(sums: Sums, state: Searching) -> Searching | Telling | Result:
 def _finish(state: Searching) -> Telling | Result:
     assert state.best is not None
     assert state.fitted is not None
-    telling = Telling(state.model, state.found, state.best, state.fitted, state.alone, state.iterations)
+    # A variance that the search has driven to nothing is none.
+    entries = np.where(np.abs(state.best.entries) < _NOTHING, 0.0, state.best.entries)
+    telling = Telling(
+        state.model,
+        state.found,
+        replace(state.best, entries=entries),
+        state.fitted,
+        state.alone,
+        state.iterations,
+    )
     return telling if state.model.random.group == HOLDER else _answer(telling, {})
 
 

@@ -7,15 +7,14 @@ from itertools import pairwise
 from typing import Any
 
 from salerno.web.tables.plain import records_table
+from salerno.web.tables.regressions import meta_analysis, mixed_model, regression
 from salerno.web.tables.texts import (
     COUNTED,
     Table,
     Teller,
-    exp,
     make_table,
     number_text,
     range_text,
-    ratio_words,
     value_text,
 )
 
@@ -27,38 +26,8 @@ def no_tables(_result: dict[str, Any], _teller: Teller) -> list[Table]:
     return []
 
 
-def _regression(result: dict[str, Any], teller: Teller) -> list[Table]:
-    terms = result.pop("terms", [])
-    ratio = ratio_words(teller.question)
-    columns = ["Term", "Estimate", "Standard error", teller.interval, "Statistic", "p-value"]
-    if ratio:
-        columns[1:1] = [ratio, f"{teller.interval} of the {ratio.lower()}"]
-    rows = []
-    for term in terms:
-        low, high = term.get("conf_low"), term.get("conf_high")
-        row = [
-            str(term["term"]),
-            teller.text("estimate", term.get("estimate")),
-            teller.text("std_error", term.get("std_error")),
-            range_text(low, high),
-            teller.text("statistic", term.get("statistic")),
-            teller.text("p_value", term.get("p_value")),
-        ]
-        if ratio:
-            row[1:1] = [teller.text("ratio", exp(term.get("estimate"))), range_text(exp(low), exp(high))]
-        rows.append(row)
-    title = "Cox regression" if teller.method == "cox" else "Regression"
-    tables = [make_table(f"{title}: {teller.question.get('formula', 'terms')}", columns, rows)]
-    tests = [
-        {"test": teller.word(name), **result.pop(name)}
-        for name in ("likelihood_ratio", "wald", "score")
-        if isinstance(result.get(name), Mapping)
-    ]
-    return [*tables, records_table("Tests of the whole model", tests, teller)] if tests else tables
-
-
 def _cox(result: dict[str, Any], teller: Teller) -> list[Table]:
-    tables = _regression(result, teller)
+    tables = regression(result, teller)
     check = result.pop("proportional_hazards", None)
     if check is not None:
         title = f"Test of proportional hazards, time as {teller.word(check['transform']).lower()}"
@@ -349,7 +318,9 @@ MAKERS: dict[str, Maker] = {
     "quantiles": _quantiles,
     "t_test": _t_test,
     "cox": _cox,
-    "glm": _regression,
+    "glm": regression,
+    "lmm": mixed_model,
+    "meta": meta_analysis,
     "kaplan_meier": _survival,
     "competing_risks": _survival,
     "restricted_mean": _restricted_mean,

@@ -29,6 +29,9 @@ WORDS: dict[str, str] = {
     "mae": "Mean absolute error", "n_trees": "Trees", "r_squared": "R²",
     "rmse": "Root mean square error", "total_ss": "Sum of squares in all",
     "within_ss": "Sum of squares within",
+    "bic": "BIC", "h2": "H²", "i2": "I² (%)", "icc": "Intraclass correlation", "in_r": "In R",
+    "q": "Cochran's Q", "q_df": "Degrees of freedom of Q", "q_p_value": "p-value of Q", "tau2": "τ²",
+    "left_out": "Left out", "n_holders": "Holders", "n_groups": "Groups", "is_singular": "Singular fit",
     "above": "Above the last edge", "aic": "AIC", "at_risk": "At risk", "below": "Below the first edge",
     "by": "By", "cause": "Cause", "chi_square": "Chi-square",
     "chi_square_yates": "Chi-square with Yates' correction", "column_totals": "Column totals",
@@ -201,8 +204,13 @@ def ratio_words(question: Mapping[str, Any]) -> str:
     """What the exponential of a coefficient is called; empty where it means nothing."""
     if question.get("method") == "cox":
         return "Hazard ratio"
+    if question.get("method") == "meta" and isinstance(question.get("question"), Mapping):
+        return ratio_words(question["question"])
     if question.get("method") == "glm":
-        return {"binomial": "Odds ratio", "poisson": "Rate ratio"}.get(str(question.get("family")), "")
+        family = str(question.get("family"))
+        if family == "gamma" and question.get("link") == "log":
+            return "Ratio of means"
+        return {"binomial": "Odds ratio", "poisson": "Rate ratio"}.get(family, "")
     return ""
 
 
