@@ -328,16 +328,24 @@ def _correlation(result: Result, _question: Result, _answer: Mapping[str, Any]) 
 
 
 def _quantiles(result: Result, question: Result, _answer: Mapping[str, Any]) -> Chart | None:
-    pairs = zip(result.get("probabilities", []), result.get("values", []), strict=False)
-    values = [{"p": p, "value": v} for p, v in pairs if v is not None]
+    groups = result.get("groups") or [{**result, "levels": ["all"]}]
+    values = [
+        {"Group": ", ".join(map(value_text, group["levels"])), "p": p, "value": v}
+        for group in groups
+        for p, v in zip(group.get("probabilities", []), group.get("values", []), strict=False)
+        if v is not None
+    ]
     if not values:
         return None
     name = str(question.get("variable", "value"))
+    names = list(dict.fromkeys(value["Group"] for value in values))
+    colour = _colour("Group", str(question.get("by")), names) if "groups" in result else {"value": PALETTE[0]}
     return {
         "title": {"text": f"Quantiles of {name}"},
         "height": 260, "data": {"values": values},
-        "mark": {"type": "line", "point": {"size": 110, "filled": True}, "color": PALETTE[0]},
+        "mark": {"type": "line", "point": {"size": 110, "filled": True}},
         "encoding": {
+            "color": colour,
             "x": {"field": "value", "type": "quantitative", "title": name, "scale": {"zero": False}},
             "y": {"field": "p", "type": "quantitative", "title": "Share of persons at or below",
                   "axis": {"format": "%"}, "scale": {"domain": [0, 1]}},

@@ -97,8 +97,6 @@ PARAMETERS = (
 _MOST_TREES, _MOST_DEPTH, _MOST_BINS, _MOST_COLUMNS = 500, 6, 128, 100
 _OTHER_ROUNDS = 6
 """Rounds for agreeing bins and for the evaluation."""
-_LOGIT = 16.0
-"""Log odds beyond which scores are not told apart."""
 _SETS = ("training", "test")
 _ROOT = Tree()
 
@@ -170,9 +168,18 @@ class Growing:
 
     @property
     def n_bins(self) -> int:
-        """Bins of log odds in the evaluation: as many as leave enough persons in one on average."""
+        """Bins of scores in the evaluation: as many as leave enough persons in one on average."""
         per_bin = int(self.totals["n"].min()) / max(self.model.scope.policy.min_cell, 1)
-        return int(2 ** np.clip(np.ceil(np.log2(max(4 * per_bin, 1))), 6, 13))
+        return int(2 ** np.clip(np.floor(np.log2(max(per_bin, 1))), 6, 12))
+
+    @property
+    def bounds(self) -> tuple[float, float]:
+        """A range that holds every score: the trees' least and largest leaves together."""
+        low = high = self.baseline
+        for tree in self.done:
+            values = tree.values(self.model.growth)
+            low, high = low + min(values), high + max(values)
+        return low, max(high, low + 1e-9)
 
     def scored(self, view: ir.Table, *, only: int | None = None) -> ir.Table:
         """Rows with an outcome: ``part`` of `_SETS`, ``y``, ``score``, ``mean``, ``node``, codes ``c0``, …
@@ -341,11 +348,11 @@ def _local_evaluation(view: ir.Table, state: Growing) -> Aggregate:
     rows = state.scored(view)
     size = state.n_bins
     if state.model.outcome.binary:
-        inside = ibis.greatest(ibis.least(rows.score, real(_LOGIT)), real(-_LOGIT))
-        place = ((inside + real(_LOGIT)) * real(size / (2 * _LOGIT))).floor().cast("int64")
+        low, high = state.bounds
+        place = ((rows.score - real(low)) * real(size / (high - low))).floor().cast("int64")
         likelihood = ((1.0 - rows.y) - rows.mean).abs().ln()
         rows = rows.mutate(
-            bin=ibis.least(place, size - 1),
+            bin=ibis.greatest(ibis.least(place, size - 1), 0),
             p=rows.mean,
             a=-likelihood,
             b=(rows.y - rows.mean) * (rows.y - rows.mean),

@@ -107,6 +107,10 @@ class Tree:
     active: tuple[int, ...] = (0,)
     level: int = 0
 
+    def values(self, growth: Growth) -> list[float]:
+        """What the leaves add to a score."""
+        return [node.total.value(growth) for node in self.nodes if node.split is None and node.total]
+
     def place(self, codes: Sequence[ir.IntegerValue], at: int = 0) -> ir.IntegerValue:
         """The number of the active leaf that a row is in, -1 for all others."""
         node = self.nodes[at]

@@ -275,8 +275,14 @@ def _boosting(result: dict[str, Any], teller: Teller) -> list[Table]:
     return tables + _calibration(result, teller)
 
 
+_SHARES = {"predicted": "predicted_share", "observed": "observed_share"}
+
+
 def _calibration(result: dict[str, Any], teller: Teller) -> list[Table]:
-    groups = result.pop("calibration", None)
+    groups = [
+        {_SHARES.get(name, name): value for name, value in group.items()}
+        for group in result.pop("calibration", None) or ()
+    ]
     return [records_table("Predicted and observed share of events", groups, teller)] if groups else []
 
 

@@ -102,7 +102,7 @@ class Teller:
         """The value of a member as a text."""
         if value is None:
             return self.suppressed if name in COUNT_NAMES else HIDDEN if name in TOTAL_NAMES else NOTHING
-        if name.startswith("p_value") and isinstance(value, (int, float)):
+        if "p_value" in name and isinstance(value, (int, float)):
             return p_text(float(value))
         return value_text(value)
 
