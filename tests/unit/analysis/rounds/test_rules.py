@@ -143,6 +143,7 @@ def test_a_scope_that_does_not_is_refused(changes, code) -> None:
         {"max_parameter_ratio": 0.5},
         {"min_degrees_of_freedom": 5},
         {"max_rounds": 26},
+        {"max_training_rounds": 301},
         {"masks": False},
         {"min_holders": 0},
     ],
