@@ -24,7 +24,7 @@ import pyarrow.csv
 import pyarrow.parquet
 import pytest
 
-from salerno.analysis.methods import METHODS, method_of
+from salerno.analysis.methods import METHODS, method_of, most_rounds
 from salerno.analysis.model import Result, Scope, Sums
 from salerno.analysis.service.local import compute
 from salerno.holdings.engine.opening import IbisEngine
@@ -79,7 +79,7 @@ QUESTIONS: dict[str, list[dict[str, Any]]] = {
         {"outcome": "sick", "variables": ["age", "time", "site", "flag"], "trees": 2, "test": "there"},
         {"outcome": "lab", "variables": ["age", "dose"], "family": "gaussian", "trees": 1},
     ],
-    "kmeans": [{"variables": ["age", "lab", "time"], "clusters": 3}],
+    "kmeans": [{"variables": ["age", "lab", "time"], "clusters": 3, "iterations": 3}],
     "evaluate": [
         {"outcome": "sick", "score": "lab", "scale": "score"},
         {"outcome": "flag", "score": "risk"},
@@ -281,7 +281,7 @@ def here(load: Load) -> Iterator[Open]:
 def ask(question: Mapping[str, Any], views: Sequence[Any], scope: Scope) -> Result:
     method = method_of(question)
     state = method.start(question, scope)
-    for _ in range(scope.policy.max_rounds):
+    for _ in range(most_rounds(method, scope.policy)):
         total: Sums = {}
         for view, name in zip(views, HOLDERS.values(), strict=len(views) == len(HOLDERS)):
             sums = method.guard(compute(view, method, state, scope, name), state, scope)
