@@ -15,6 +15,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from salerno.analysis.service.noise import draw_noise
 from salerno.kernel.errors import Invalid, Refused, SalernoError
 from salerno.nodes.local import LocalSpace
 from salerno.permits.model import DisclosurePolicy
@@ -352,6 +353,29 @@ def test_k_the_same_question_gives_the_same_answer(make_space: MakeSpace) -> Non
     space = make_space(ON)
     answers = [space.ask({"method": "describe", "variable": "lab", "by": "sex"})["result"] for _ in range(3)]
     assert answers[0] == answers[1] == answers[2]
+
+
+def test_k_no_average_of_repeats_takes_the_noise_away(make_space: MakeSpace) -> None:
+    space = make_space(replace(ON, epsilon=0.4, epsilon_per_question=0.1))
+    answers = [space.ask({"method": "count", "by": "sex"})["result"]["groups"] for _ in range(6)]
+    assert all(answer == answers[0] for answer in answers)  # and one of them is paid for
+    true = patients(300)["sex"].value_counts()
+    assert any(group["n"] != true[group["levels"][0]] for group in answers[0])
+    for region in ("north", "south", "west"):
+        space.ask({"method": "count"}, frame=where("region", "==", region))
+    with pytest.raises(Refused, match="budget-spent"):
+        space.ask({"method": "crosstab", "rows": "sex", "columns": "region"})
+    space.ask({"method": "count", "by": "sex"})
+    with pytest.raises(Refused, match="no-noise"):
+        space.ask({"method": "describe", "variable": "age"})
+
+
+def test_k_noise_has_the_scale_that_was_paid_for() -> None:
+    noise = draw_noise(20_000, 0.5)
+    # The discrete Laplace law: variance 2a / (1 - a)^2 with a = exp(-epsilon).
+    a = np.exp(-0.5)
+    assert abs(noise.mean()) < 0.1
+    assert noise.var() == pytest.approx(2 * a / (1 - a) ** 2, rel=0.08)
 
 
 # (l) one of two holders subtracts its own part

@@ -80,6 +80,13 @@ def local(view: ir.Table, state: State) -> Aggregate:
     return Aggregate(expression, finish, (Released(complete, groups),))
 
 
+def noisy(sums: Sums, state: State, noise: NDArray[np.int64]) -> Sums:
+    """The same sums with noise on each group; who lacks a value is not told then."""
+    cells = np.maximum(sums["cells"] + noise[: sums["cells"].size], 0)
+    n = np.array(cells.sum(), dtype=np.int64)
+    return {**sums, "cells": cells, "n": n, "rows": n}
+
+
 def guard(sums: Sums, state: State, scope: Scope) -> Sums:
     """Withhold a group that is too small; with few holders each small cell as well."""
     check_persons(int(sums["n"]), scope.policy, who="This holder's part")

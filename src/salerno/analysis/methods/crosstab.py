@@ -78,6 +78,14 @@ def local(view: ir.Table, state: State) -> Aggregate:
     return Aggregate(expression, finish, (Released(complete, groups),))
 
 
+def noisy(sums: Sums, state: State, noise: NDArray[np.int64]) -> Sums:
+    """The same sums with noise on each cell; margins follow, and who lacks a value is not told."""
+    cells = inner(sums["table"])
+    table = extended(np.maximum(cells + noise[: cells.size].reshape(cells.shape), 0))
+    n = np.array(table[-1, -1], dtype=np.int64)
+    return {**sums, "table": table, "n": n, "total": n}
+
+
 def guard(sums: Sums, state: State, scope: Scope) -> Sums:
     """Withhold a table of too few persons; with few holders each small cell and margin as well."""
     check_persons(int(sums["n"]), scope.policy, who="This holder's part")

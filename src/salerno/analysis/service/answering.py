@@ -234,6 +234,8 @@ class Answering:
         method, scope, own = replay.method, replay.scope, self._parts.own
         name = scope.names.get(own.did, own.name)
         if call.round > 1:
+            if scope.policy.epsilon:
+                raise Refused("no-noise", "With differential privacy a question has one round")
             return method.guard(compute(view, method, state, scope, name), state, scope), None
         entry = entry_of(
             replay.opening,
@@ -244,7 +246,12 @@ class Answering:
             now=self._parts.now(),
         )
         try:
-            sums = method.guard(compute(view, method, state, scope, name), state, scope)
+            sums = compute(view, method, state, scope, name)
+            if scope.policy.epsilon:
+                # Noise comes before every threshold, which then says nothing about the true counts.
+                sums, claim = self._ledger.noisy(entry, method, sums, state, scope.policy)
+                return method.guard(sums, state, scope), claim
+            sums = method.guard(sums, state, scope)
             return sums, self._ledger.judge(entry, view, method, state, scope, name)
         except Refused as error:
             self._ledger.refuse(entry, error)

@@ -105,6 +105,14 @@ class LedgerStore(Protocol):
         """One set's persons."""
         ...
 
+    def noise(self, key: str) -> bytes:
+        """Noise that was drawn before; empty when none was."""
+        ...
+
+    def set_noise(self, key: str, noise: bytes) -> None:
+        """Keep new noise."""
+        ...
+
     def add(self, entry: Entry, sets: Sequence[StoredSet], bitmaps: Mapping[str, bytes]) -> int:
         """Keep an entry with its sets and return its number."""
         ...

@@ -18,14 +18,16 @@ from datetime import datetime, timedelta
 from secrets import token_bytes
 from typing import Any
 
+import numpy as np
 from pyroaring import BitMap
 
 from salerno.analysis.disclosure.differencing import Family, find_conflict
 from salerno.analysis.disclosure.magnitudes import check_contributions
-from salerno.analysis.model import Method, RunOpening, Scope
+from salerno.analysis.model import Method, RunOpening, Scope, Sums
 from salerno.analysis.rules import mentions
 from salerno.analysis.service.entries import Entry, Refusal, StoredSet
 from salerno.analysis.service.local import told_of
+from salerno.analysis.service.noise import draw_noise, noisy_of
 from salerno.analysis.service.ports import HolderDesk, Opens, View
 from salerno.holdings.service import Persons
 from salerno.kernel.errors import Refused, Unavailable
@@ -55,12 +57,14 @@ class Claim:
 
     Args:
         last: Number of the latest entry that it was held against.
+        noise: New noise with its key.
     """
 
     entry: Entry
     families: tuple[Family, ...] = ()
     numbering: str = ""
     last: int = 0
+    noise: tuple[str, bytes] | None = None
 
 
 @dataclass
@@ -131,6 +135,40 @@ class Ledger:
             )
         return Claim(entry, families, numbering, last)
 
+    def noisy(
+        self, entry: Entry, method: Method, sums: Sums, state: Any, policy: DisclosurePolicy
+    ) -> tuple[Sums, Claim]:
+        """A holder's sums with noise instead of a comparison with earlier questions, and what that costs.
+
+        Raises:
+            LedgerRefusal: The permit's budget is spent.
+            Refused: The method has no way to add noise.
+        """
+        noisy, epsilon = noisy_of(method), policy.epsilon_per_question
+        values = {name: array.tolist() for name, array in sums.items()}
+        key = digest([entry.dataset, entry.permit, entry.frame, entry.question, epsilon, values])
+        with self.reads() as desk:
+            earlier = desk.ledger.entries(
+                dataset=entry.dataset, user=entry.user, permit=entry.permit, refused=False
+            )
+            kept = desk.ledger.noise(key)
+        last = earlier[-1].id if earlier else 0
+        _check_cap(entry, earlier, policy)
+        if kept:
+            return noisy(sums, state, np.frombuffer(kept, dtype=np.int64)), Claim(entry, last=last)
+        spent = sum(one.epsilon for one in earlier if one.permit == entry.permit)
+        if spent + epsilon > policy.epsilon * (1 + 1e-9):
+            raise LedgerRefusal(
+                "budget-spent",
+                f"The permit's budget of differential privacy, {policy.epsilon:g}, is spent",
+                details=f"{spent:g} of {policy.epsilon:g} is spent, and a question costs {epsilon:g}",
+                entries=(),
+                remedy="Use the answers that you have: the same question again costs nothing.",
+            )
+        noise = draw_noise(sum(array.size for array in sums.values()), epsilon)
+        claim = Claim(replace(entry, epsilon=epsilon), last=last, noise=(key, noise.tobytes()))
+        return noisy(sums, state, noise), claim
+
     def record(self, desk: HolderDesk, claim: Claim) -> None:
         """Keep a question with its sets, in the transaction that keeps the share.
 
@@ -163,6 +201,8 @@ class Ledger:
                         digest=key,
                     )
                 )
+        if claim.noise is not None:
+            desk.ledger.set_noise(*claim.noise)
         desk.ledger.add(entry, sets, bitmaps)
 
     def refuse(self, entry: Entry, error: Refused) -> None:

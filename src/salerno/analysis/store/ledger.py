@@ -83,6 +83,15 @@ class SqlLedgerStore:
             ).scalar_one()
         )
 
+    def noise(self, key: str) -> bytes:
+        """Noise that was drawn before; empty when none was."""
+        found = self._connection.scalar(select(t.ledger_noise.c.noise).where(t.ledger_noise.c.key == key))
+        return bytes(found or b"")
+
+    def set_noise(self, key: str, noise: bytes) -> None:
+        """Keep new noise."""
+        self._connection.execute(insert(t.ledger_noise).values(key=key, noise=noise))
+
     def add(self, entry: Entry, sets: Sequence[StoredSet], bitmaps: Mapping[str, bytes]) -> int:
         """Keep an entry with its sets and return its number."""
         added = self._connection.execute(

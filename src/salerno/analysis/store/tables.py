@@ -141,3 +141,9 @@ ledger_secret = Table(
     Column("dataset", Text, primary_key=True),
     Column("secret", LargeBinary, nullable=False),
 )
+ledger_noise = Table(
+    "analysis_ledger_noise",
+    metadata,
+    Column("key", Text, primary_key=True),
+    Column("noise", LargeBinary, nullable=False),
+)
