@@ -26,10 +26,14 @@ def ledger(
     """Show whom a holder answered about what, why it refused, and what is left to ask."""
     from salerno.nodes.assemble import open_node
 
-    with open_node(folder) as node, node.holder_desk() as desk, node.holdings() as holdings:
-        entries = desk.ledger.entries(user=user, permit=permit, refused=True if refused else None)
-        sizes = {one.entry: one.size for one in desk.ledger.sets([e.id for e in entries]) if one.cell is None}
-        left = _left(desk.ledger.entries(user=user, permit=permit, refused=False), holdings.holdings())
+    with open_node(folder) as node:
+        with node.holdings() as holdings:
+            connected = holdings.holdings()
+        with node.holder_desk() as desk:
+            entries = desk.ledger.entries(user=user, permit=permit, refused=True if refused else None)
+            stored = desk.ledger.sets([entry.id for entry in entries])
+            left = _left(desk.ledger.entries(user=user, permit=permit, refused=False), connected)
+    sizes = {one.entry: one.size for one in stored if one.cell is None}
     if as_json:
         output.print_json({"entries": [_plain(entry, sizes) for entry in entries], "left": left})
         return

@@ -155,3 +155,50 @@ def test_a_changed_log_is_noticed(salerno: Salerno, holder: Path, tmp_path: Path
     broken = salerno("audit", "verify", holder)
     assert (broken.code, broken.err.split(":")[0]) == (5, "log-changed")
     assert "First break at entry 0." in broken.out
+
+
+def test_the_policy_of_a_holding(salerno: Salerno, holder: Path, tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("age,sex\n" + "30,F\n40,M\n" * 10)
+    made = salerno("holding", "connect", holder, "--id", "a", "--title", "A", "--source", tmp_path / "a.csv",
+                   "--kind", "tables")  # fmt: skip
+    assert made.code == 0, made.err
+    assert salerno("holding", "policy", holder, "a", "--json").json["min_cell"] == 10
+    (tmp_path / "policy.toml").write_text('preset = "ehrql"\nmin_cell = 12\n')
+    set_ = salerno("holding", "policy", holder, "a", tmp_path / "policy.toml", "--json")
+    assert (set_.json["min_cell"], set_.json["rounding"]) == (12, 5)
+    assert "rounding" in salerno("holding", "policy", holder, "a").out
+    wrong = salerno("holding", "policy", holder, "a", "-", stdin="min_cel = 3")
+    assert wrong.code == 2
+    assert "min_cell" in wrong.err
+    assert salerno("holding", "policy", holder, "a", "--json").json["min_cell"] == 12
+    acts = salerno("audit", "show", holder, "--act", "policy-set", "--json").out
+    assert "policy-set" in acts
+
+
+def test_the_ledger_of_a_holder_without_questions(salerno: Salerno, holder: Path) -> None:
+    assert salerno("ledger", holder, "--json").json == {"entries": [], "left": []}
+    assert salerno("ledger", holder, "--refused").code == 0
+
+
+def test_the_ledger_tells_what_was_refused_and_why(
+    salerno: Salerno, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from contextlib import nullcontext
+
+    from salerno.kernel.errors import Refused
+    from salerno.nodes import assemble
+    from salerno.nodes.local import LocalSpace
+
+    rows = "".join(f"{20 + i % 60},{'FM'[i % 2]}\n" for i in range(200))
+    (tmp_path / "a.csv").write_text("age,sex\n" + rows)
+    with LocalSpace([tmp_path / "a.csv"]) as space:
+        space.ask({"method": "count", "by": "sex"})
+        with pytest.raises(Refused):
+            space.ask({"method": "count"}, frame={"where": [{"column": "age", "operator": "<", "value": 79}]})
+        # The node is open in this process already, with keys that are nowhere on disk.
+        monkeypatch.setattr(assemble, "open_node", lambda folder: nullcontext(space._holders[0]))
+        told = salerno("ledger", tmp_path, "--json").json["entries"]
+        refused = salerno("ledger", tmp_path, "--refused")
+    assert [entry["persons"] for entry in told] == [200, None]
+    assert told[1]["refusal"]["entries"] == [told[0]["id"]]
+    assert "the whole set differs from the whole set by 3 of its persons (beside 1)" in refused.out
