@@ -406,6 +406,8 @@ def test_the_same_frame_of_omop_data(cdm: Path, loaded_cdm: str) -> None:
 
 @pytest.mark.parametrize("name", list(OMOP_QUESTIONS))
 def test_the_same_answer_on_omop_data(name: str, cdm: Path, loaded_cdm: str) -> None:
+    if loaded_cdm.startswith("trino"):
+        pytest.skip("Trino refuses a population's frame, whose query carries every step with it")
     frame = StudyFrame(population=POPULATION)
     permitted = {table: tuple(sorted(columns)) for table, columns in columns_needed(frame).items()}
     results = []
