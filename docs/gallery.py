@@ -136,7 +136,7 @@ def _markdown(table: Table) -> Iterator[str]:
 def _cell(text: str) -> str:
     for sign in "\\|<*_`[":
         text = text.replace(sign, f"\\{sign}" if sign != "<" else "&lt;")
-    return text.replace("\n", " ")
+    return text.replace("\n", " ").replace("{", "&#123;")  # braces would be read as attributes
 
 
 def _first(method: Method) -> str:
