@@ -208,3 +208,76 @@ def test_cox_equals_pooled(data: tuple[pd.DataFrame, list[pd.DataFrame]], strata
         )
     assert result.result["n_events"] == complete["dead"].sum()
     assert result.n == len(complete)
+
+
+@FEW
+@given(splits(), st.sampled_from(["gaussian", "binomial", "poisson"]), st.booleans())
+def test_robust_errors_equal_pooled(
+    data: tuple[pd.DataFrame, list[pd.DataFrame]], family: str, clustered: bool
+) -> None:
+    pooled, frames = data
+    response = {"gaussian": "score", "binomial": "sick", "poisson": "visits"}[family]
+    complete = pooled.dropna(subset=["age"])
+    formula = f"{response} ~ age + exposure"
+    oracle = fit(formula, complete, family)
+    assume(np.abs(oracle.params.iloc[1:]).max() < 5)
+    x = oracle.model.exog
+    scores = x * np.asarray(oracle.resid_response)[:, None]
+    factor = 1.0
+    if clustered:
+        groups = pd.factorize(complete["owner"] + complete["site"])[0]
+        n_groups = groups.max() + 1
+        assume(n_groups > 3)
+        scores = np.array([scores[groups == g].sum(axis=0) for g in range(n_groups)])
+        factor = n_groups / (n_groups - 1)
+    bread = np.asarray(oracle.cov_params()) / oracle.scale
+    wanted = np.sqrt(np.diag(bread @ scores.T @ scores @ bread) * factor)
+    question = {"method": "glm", "formula": formula, "family": family, "errors": "HC0"}
+    result = run(question | ({"cluster": "site"} if clustered else {}), frames)
+    got = [term["std_error"] for term in result.result["terms"]]
+    assert got == pytest.approx(wanted, rel=1e-6)
+
+
+@FEW
+@given(splits(), st.sampled_from(["log", "inverse"]))
+def test_gamma_and_curves_do_not_depend_on_the_split(
+    data: tuple[pd.DataFrame, list[pd.DataFrame]], link: str
+) -> None:
+    pooled, frames = data
+    question = {
+        "method": "glm",
+        "formula": "exposure ~ ns(age, df = 3) + sex",
+        "family": "gamma",
+        "link": link,
+    }
+    one, several = (run(question, parts).result for parts in ([pooled], frames))
+    assert one["bases"] == several["bases"]
+    for left, right in zip(one["terms"], several["terms"], strict=True):
+        assert left["term"] == right["term"]
+        assert left["estimate"] == pytest.approx(right["estimate"], rel=1e-6, abs=1e-9)
+        assert left["std_error"] == pytest.approx(right["std_error"], rel=1e-6)
+    for name in ("deviance", "null_deviance", "aic", "dispersion"):
+        assert several[name] == pytest.approx(one[name], rel=1e-8)
+
+
+@FEW
+@given(splits(), st.booleans())
+def test_mixed_models_equal_pooled(data: tuple[pd.DataFrame, list[pd.DataFrame]], reml: bool) -> None:
+    pooled, frames = data
+    complete = pooled.dropna(subset=["age"]).assign(grp=lambda d: d["owner"] + d["site"])
+    assume(complete["grp"].nunique() > 2)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        oracle = smf.mixedlm("score ~ age", complete, groups=complete["grp"]).fit(reml=reml)
+    question = {
+        "method": "lmm",
+        "formula": "score ~ age + (1 | site)",
+        "estimator": "REML" if reml else "ML",
+    }
+    result = run(question, frames).result
+    one = run({**question, "formula": "score ~ age + (1 | grp)"}, [complete]).result
+    assert one["criterion"] == pytest.approx(result["criterion"], rel=1e-9)
+    assert one["n_groups"] == result["n_groups"] == complete["grp"].nunique()
+    assert one["terms"][1]["estimate"] == pytest.approx(result["terms"][1]["estimate"], rel=1e-6)
+    if np.isfinite(oracle.llf):  # theirs may end before the likeliest variance
+        assert result["log_likelihood"] >= oracle.llf - 1e-6 * abs(oracle.llf)
