@@ -82,6 +82,7 @@ class LocalSpace:
         sites, threshold, masks, frame: See `try_question`.
         names: Of the holders, for people; by default those of the files.
         policy: The holders' and the permit's disclosure policy, instead of a threshold and masks.
+        memory_mb: Memory of each holder's analysis engine before it spills to disk.
     """
 
     def __init__(
@@ -93,10 +94,12 @@ class LocalSpace:
         frame: Mapping[str, Any] | None = None,
         names: Sequence[str] = (),
         policy: DisclosurePolicy | None = None,
+        memory_mb: int = 1024,
     ) -> None:
         if not sites:
             raise Invalid("no-site", "No site was given", remedy="Give one file per holder.")
         self._policy = policy or _policy(threshold, masks)
+        self._memory_mb = memory_mb
         self._frame = _frame(frame)
         self._sites = [str(site) for site in sites]
         self._names = list(names) or _holder_names(self._sites)
@@ -184,6 +187,7 @@ class LocalSpace:
             country=COUNTRY,
             url=f"http://127.0.0.1:{port}",  # only its name is used: nothing listens
             access_body=body,
+            memory_mb=self._memory_mb,
         )
         folder.mkdir()
         keys = KeyRing.generate()

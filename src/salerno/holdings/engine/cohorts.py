@@ -196,6 +196,10 @@ class Cohorts:
         made = {name: cohort.rows for name, cohort in self._made.items()}
         return lambda name: made[name] if name in made else self._tables(name)
 
+    def keep(self, name: str, expression: ir.Table) -> ir.Table:
+        """Compute what several parts of a frame build on."""
+        return self._source.keep(name, expression)
+
     def cohort(self, definition: EventDefinition) -> Cohort:
         """A cohort that has been prepared."""
         return self._made[cohort_name(definition)]

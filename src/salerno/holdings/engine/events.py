@@ -17,6 +17,9 @@ KEY = "_person"
 Tables = Callable[[str], ir.Table]
 """Gives an OMOP table of the standard's types, limited to what may be read; or a cohort, by `cohort_name`."""
 
+Keep = Callable[[str, ir.Table], ir.Table]
+"""Computes an expression that others build on, under a name: otherwise each would compute it again."""
+
 
 def cohort_name(definition: EventDefinition) -> str:
     """Name under which `Tables` has the rows of a Circe cohort: `KEY`, ``date`` and ``until``."""

@@ -5,14 +5,15 @@ No row per person and calendar interval is ever made: a span is one row however 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import ibis
 import ibis.expr.types as ir
 
-from salerno.holdings.engine.events import KEY, Tables, joined, lasting
+from salerno.holdings.engine.events import KEY, Keep, Tables, joined, lasting
 from salerno.holdings.engine.frame import sex_of
-from salerno.holdings.model import EventDefinition, Population
+from salerno.holdings.model import Population
 
 STRATUM = [KEY, "age_group"]
 
@@ -40,8 +41,14 @@ def study_period(asked: Population) -> str:
     return f"{asked.study_start.isoformat()}/{asked.study_end.isoformat()}"
 
 
-def observed_spans(asked: Population, tables: Tables) -> Spans:
-    """Time in the population: study, prior observation, age groups and target, in this order."""
+def observed_spans(asked: Population, tables: Tables, keep: Keep) -> Spans:
+    """Time in the population: study, prior observation, age groups and target, in this order.
+
+    Args:
+        asked: The population.
+        tables: OMOP tables and cohorts, already without what must not be read.
+        keep: Computes what several steps build on.
+    """
     persons = tables("person")
     periods = tables("observation_period")
     spans = periods.select(
@@ -52,9 +59,10 @@ def observed_spans(asked: Population, tables: Tables) -> Spans:
         }
     )
     # A person is observed once on a day, even where periods overlap.
-    once = joined(spans.filter(spans.date <= spans.until), [KEY], 0)
+    valid = spans.filter(spans.date <= spans.until)
+    once = only_many(valid, [KEY], lambda many: joined(many, [KEY], 0).select(KEY, "date", "until"))
     who = persons.select(KEY, "year_of_birth", "month_of_birth", "day_of_birth", sex=sex_of(persons))
-    found = who.join(once, KEY, how="inner")
+    found = keep("observed_persons", who.join(once, KEY, how="inner"))
     born = found.filter(found.year_of_birth.notnull())
     in_study = born.filter((born.date <= asked.study_end) & (born.until >= asked.study_start))
     after = _later(in_study.date, asked.prior_observation_days)
@@ -77,27 +85,33 @@ def observed_spans(asked: Population, tables: Tables) -> Spans:
     return Spans(steps, aged)
 
 
-def population_frame(asked: Population, tables: Tables) -> ir.Table:
+def population_frame(asked: Population, tables: Tables, keep: Keep) -> ir.Table:
     """All spans of a population; see `Population`."""
-    observed = observed_spans(asked, tables).observed
-    return spans_frame(asked, observed, tables)
-
-
-def spans_frame(asked: Population, observed: ir.Table, tables: Tables) -> ir.Table:
-    """The frame on spans that are ready: `KEY`, ``age_group``, ``sex``, ``start_date`` and ``end_date``."""
+    observed = keep("observed_spans", observed_spans(asked, tables, keep).observed)
     parts = [_row(_with_last_end(observed), "observed")]
-    for name, definition in asked.outcomes.items():
-        parts += _outcome_parts(asked, observed, name, definition, tables)
+    for number, (name, definition) in enumerate(asked.outcomes.items()):
+        happened = joined(lasting(definition, tables), [KEY], 0).select(KEY, "date", "until")
+        happened = keep(f"outcome_{number}", happened)
+        parts += _outcome_parts(asked, observed, name, happened)
     return ibis.union(*parts, distinct=False) if len(parts) > 1 else parts[0]
 
 
-def _outcome_parts(
-    asked: Population, observed: ir.Table, name: str, definition: EventDefinition, tables: Tables
-) -> list[ir.Table]:
-    happened = joined(lasting(definition, tables), [KEY], 0)
+def only_many(table: ir.Table, keys: list[str], change: Callable[[ir.Table], ir.Table]) -> ir.Table:
+    """Change the rows whose keys others have as well; most persons have one row, which needs no sorting."""
+    repeated = table.group_by(keys).aggregate(_rows=table.count())
+    repeated = repeated.filter(repeated["_rows"] > 1).drop("_rows")
+    changed = change(table.semi_join(repeated, keys))
+    single = table.anti_join(repeated, keys)
+    for name in changed.columns:
+        if name not in single.columns:
+            single = single.mutate(**{name: ibis.null(changed[name].type())})
+    return single.select(*changed.columns).union(changed, distinct=False)
+
+
+def _outcome_parts(asked: Population, observed: ir.Table, name: str, happened: ir.Table) -> list[ir.Table]:
     ever = happened.select(KEY).distinct()
     known = observed.semi_join(ever, KEY)
-    cases = known.join(happened.select(KEY, "date", "until"), KEY, how="inner")
+    cases = known.join(happened, KEY, how="inner")
     cases = cases.mutate(
         entered=cases.start_date,
         left=cases.end_date,
@@ -158,13 +172,18 @@ def _in_age_groups(spans: ir.Table, asked: Population) -> ir.Table:
     parts = []
     for group in asked.age_groups:
         first, last = group
-        part = spans.select(
+        # Years alone tell most persons apart, at a fraction of the cost of their birthdays.
+        near = spans.filter(
+            (spans.end_date.year() - spans.year_of_birth >= first)
+            & (spans.start_date.year() - spans.year_of_birth <= last + 1)
+        )
+        part = near.select(
             **{
-                KEY: spans[KEY],
-                "sex": spans.sex,
+                KEY: near[KEY],
+                "sex": near.sex,
                 "age_group": ibis.literal(age_label(group)),
-                "start_date": ibis.greatest(spans.start_date, _birthday(spans, first)),
-                "end_date": ibis.least(spans.end_date, _later(_birthday(spans, last + 1), -1)),
+                "start_date": ibis.greatest(near.start_date, _birthday(near, first)),
+                "end_date": ibis.least(near.end_date, _later(_birthday(near, last + 1), -1)),
             }
         )
         parts.append(part.filter(part.start_date <= part.end_date))
@@ -202,8 +221,12 @@ def _within(spans: ir.Table, cohort: ir.Table) -> ir.Table:
 
 def _with_last_end(spans: ir.Table) -> ir.Table:
     """With the end of the person's span before, so that a person can be counted once in an interval."""
-    order = ibis.window(group_by=STRATUM, order_by=spans.start_date)
-    return spans.mutate(last_end=spans.end_date.lag().over(order))
+
+    def before(many: ir.Table) -> ir.Table:
+        order = ibis.window(group_by=STRATUM, order_by=many.start_date)
+        return many.mutate(last_end=many.end_date.lag().over(order))
+
+    return only_many(spans, [KEY], before)
 
 
 def _row(spans: ir.Table, span: str, outcome: str | None = None) -> ir.Table:

@@ -64,17 +64,19 @@ def study_table(frame: StudyFrame, cohorts: Cohorts) -> StudyTable:
             "outcome": tuple(asked.outcomes),
             PERIOD: (period,),
         }
-        return StudyTable(population_frame(asked, tables), levels, constants={PERIOD: period})
+        return StudyTable(population_frame(asked, tables, cohorts.keep), levels, constants={PERIOD: period})
     if frame.rows == "cohorts":
         return StudyTable(cohorts_frame(frame, tables), dict.fromkeys(frame.groups, ("0", "1")))
     steps_made = build(frame, tables)
     if frame.concepts is not None:
         windows = tuple(window_label(window) for window in frame.concepts.windows)
-        rows = concepts_frame(frame.concepts, steps_made.entries, tables)
+        entries = cohorts.keep("entries", steps_made.entries)
+        rows = concepts_frame(frame.concepts, entries, tables)
         levels = {"group": tuple(frame.groups), "window": windows}
         return StudyTable(rows, levels, {"concept": frame.concepts.most})
     if frame.treatments is not None:
-        rows = paths_frame(frame.treatments, steps_made.entries, tables)
+        entries = cohorts.keep("entries", steps_made.entries)
+        rows = paths_frame(frame.treatments, entries, tables)
         return StudyTable(rows, {"group": tuple(frame.groups)}, {"path": MOST_PATHS})
     return StudyTable(steps_made.frame)
 
@@ -85,7 +87,7 @@ def attrition_steps(frame: StudyFrame, cohorts: Cohorts, tables: Tables) -> dict
     The rules come first where the frame has one group and that is a Circe cohort.
     """
     if frame.population is not None:
-        return observed_spans(frame.population, tables).by_step
+        return observed_spans(frame.population, tables, cohorts.keep).by_step
     own = dict(build(frame, tables).by_step)
     definitions = list(frame.groups.values())
     if len(definitions) != 1 or definitions[0].circe is None:
