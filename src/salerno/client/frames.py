@@ -13,7 +13,8 @@ Result = Mapping[str, Any]
 
 KEYS = (
     "term", "variable", "name", "level", "stratum", "reference", "cause", "group", "time", "probabilities",
-    "lower", "upper",
+    "lower", "upper", "outcome", "age_group", "sex", "interval", "start_date", "end_date", "window", "table",
+    "concept_id", "path", "step", "first", "second",
 )  # fmt: skip
 """Columns that say what a row's figures are about, whichever method the answer is of."""
 

@@ -34,7 +34,8 @@ _JOIN = " &&& "
 _OVERALL = "overall"
 _ABSENT = "NA"
 _SUBJECT = ("term", "variable", "name")
-_ADDITIONAL = ("time", "probabilities", "lower", "upper")
+_GROUP = ("outcome", "first", "second")
+_ADDITIONAL = ("time", "probabilities", "lower", "upper", "interval", "start_date", "end_date", "window")
 _COUNTS = ("count", "n", "n_missing", "events", "at_risk", "n_events")
 
 
@@ -78,10 +79,12 @@ def _about(record: Mapping[str, Any], grid: Grid, method: str) -> dict[str, str]
     about = {"variable_name": next((_text(record[k]) for k in grid.keys if k in _SUBJECT), method)}
     if "level" in grid.keys:
         about["variable_level"] = _text(record["level"])
-    strata = [k for k in grid.keys if k not in (*_SUBJECT, *_ADDITIONAL, "level")]
+    strata = [k for k in grid.keys if k not in (*_SUBJECT, *_GROUP, *_ADDITIONAL, "level")]
     if grid.across and strata:
         return about | {"variable_name": strata[0], "variable_level": _text(record[strata[0]])}
-    for names, prefix in ((strata, "strata"), ([k for k in grid.keys if k in _ADDITIONAL], "additional")):
+    groups = [k for k in grid.keys if k in _GROUP]
+    additional = [k for k in grid.keys if k in _ADDITIONAL]
+    for names, prefix in ((groups, "group"), (strata, "strata"), (additional, "additional")):
         if names:
             about[f"{prefix}_name"] = _JOIN.join(names)
             about[f"{prefix}_level"] = _JOIN.join(_text(record[name]) for name in names)
