@@ -3,7 +3,7 @@
 Question: ``{"method": "characteristics", "by": "group", "columns": ["sex", "age", "prior_observation"]}``;
 all columns of the frame unless named, and no groups without ``by``.
 Result: ``{"groups": [{"group", "n"}], "levels": [{"group", "variable", "level", "count", "percentage"}],
-"numbers": [{"group", "variable", "n", "mean", "sd", "q05", "q25", "median", "q75", "q95"}]}``.
+"numbers": [{"group", "variable", "n", "mean", "sd", "q05", "q25", "q50", "q75", "q95"}]}``.
 
 Columns with agreed levels are told by level, other numbers as numbers; a column can be asked for as a
 number by ``numbers``. Quantiles are read off between fixed edges, a year of age or a day at the finest,

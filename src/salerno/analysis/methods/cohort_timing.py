@@ -105,33 +105,33 @@ def step(sums: Sums, state: State) -> Result:
     """Quantiles and histogram of each pair."""
     min_cell = state.scope.policy.min_cell
     pairs: list[dict[str, Any]] = []
+    days: list[dict[str, Any]] = []
     suppressed = 0
     for (first, second), bins, joined in zip(state.pairs, sums["counts"], sums["joined"], strict=True):
         n = int(bins.sum())
         head = {"first": first, "second": second}
         if n == 0 or n < min_cell:
-            blank: dict[str, Any] = dict.fromkeys(("q25", "median", "q75"))
+            blank: dict[str, Any] = dict.fromkeys(("q25", "q50", "q75"))
             pairs.append(
                 {**head, "n": 0 if n == 0 else None, **blank, "lower": [], "upper": [], "counts": []}
             )
             suppressed += n > 0
             continue
         edges, counts = _histogram(bins, joined > 0, state, min_cell)
-        low, middle, high = quantiles(edges, counts, (0.25, 0.5, 0.75))
+        low, middle, high = quantiles(edges, counts, (0.25, 0.5, 0.75), whole=True)
         pairs.append(
             {
                 **head,
                 "n": n,
                 "q25": low,
-                "median": middle,
+                "q50": middle,
                 "q75": high,
-                "lower": edges[:-1].tolist(),
-                "upper": edges[1:].tolist(),
-                "counts": counts.tolist(),
             }
         )
+        bins_told = zip(edges[:-1].tolist(), edges[1:].tolist(), counts.tolist(), strict=True)
+        days += [{**head, "lower": low, "upper": high, "count": count} for low, high, count in bins_told]
     most = max((pair["n"] or 0 for pair in pairs), default=0)
-    return Result({"pairs": pairs, "width": state.width}, most, suppressed=suppressed)
+    return Result({"pairs": pairs, "days": days, "width": state.width}, most, suppressed=suppressed)
 
 
 def _histogram(

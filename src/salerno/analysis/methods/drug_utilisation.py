@@ -3,7 +3,7 @@
 Question: ``{"method": "drug_utilisation", "by": "group"}`` on a frame with ``drug``; ``columns`` names
 some of its columns.
 Result: as of ``characteristics``: ``{"groups", "levels", "numbers": [{"group", "variable", "n", "mean",
-"sd", "q05", "q25", "median", "q75", "q95"}]}`` with a variable for each column of
+"sd", "q05", "q25", "q50", "q75", "q95"}]}`` with a variable for each column of
 `salerno.holdings.model.DrugUse`.
 """
 

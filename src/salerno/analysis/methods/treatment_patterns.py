@@ -1,8 +1,8 @@
 """Treatment patterns: which treatments follow each other, as paths with their numbers of persons.
 
 Question: ``{"method": "treatment_patterns"}`` on a frame with ``treatments``.
-Result: ``{"groups": [{"group", "n", "paths": [{"path", "n", "percentage"}]}]}``; a path reads ``A > A+B >
-B``: a first line, a combination, then the other alone. Rare paths are told together as ``other``.
+Result: ``{"groups": [{"group", "n"}], "paths": [{"group", "path", "n", "percentage"}]}``; a path reads ``A
+> A+B > B``: a first line, a combination, then the other alone. Rare paths are told together as ``other``.
 
 A path that few persons have is counted with the others, together with as many frequent ones as it takes
 for that number to be of enough persons.
@@ -85,6 +85,7 @@ def step(sums: Sums, state: State) -> Result:
     withheld = sums["hidden"] > 0
     hidden = hidden_cells(cells, policy.min_cell, withheld)
     groups: list[dict[str, Any]] = []
+    every: list[dict[str, Any]] = []
     suppressed = 0
     for place, group in enumerate(state.groups.levels):
         row, blank, lost = cells[place], hidden[place], bool(withheld[place].any())
@@ -101,5 +102,6 @@ def step(sums: Sums, state: State) -> Result:
             share = 100 * rest / n if open_rest else None
             entries.append({"path": OTHER, "n": rest if open_rest else None, "percentage": share})
         suppressed += int(blank.sum())
-        groups.append({"group": group, "n": n if known else None, "paths": entries})
-    return Result({"groups": groups}, int(cells.sum()), suppressed=suppressed)
+        groups.append({"group": group, "n": n if known else None})
+        every += [{"group": group, **entry} for entry in entries]
+    return Result({"groups": groups, "paths": every}, int(cells.sum()), suppressed=suppressed)

@@ -22,7 +22,7 @@ from salerno.analysis.disclosure.persons import check_persons, check_some
 from salerno.analysis.model import Aggregate, Released, Result, Scope, Sums
 from salerno.analysis.questions import Factor
 from salerno.analysis.sums.columns import as_number, doubles, integers, is_listed, is_present, real
-from salerno.catalogue.model import Variable
+from salerno.catalogue.model import Datatype, Variable
 
 Counts = NDArray[np.int64]
 
@@ -189,26 +189,27 @@ class TableOne:
         bins = sums[f"bins{place}"][group]
         n = int(bins.sum())
         head: dict[str, Any] = {"group": self.groups[group], "variable": self.numbers[place].name}
-        blank = dict.fromkeys(("n", "mean", "sd", "q05", "q25", "median", "q75", "q95"))
+        blank = dict.fromkeys(("n", "mean", "sd", "q05", "q25", "q50", "q75", "q95"))
         if few or n == 0 or n < least:
             return {**head, **blank}
         total, squares = sums[f"moments{place}"][group].tolist()
         missing = int(sums["n"][group]) - n
         variance = max(squares - total * total / n, 0.0) / (n - 1) if n > 1 else None
+        whole = self.numbers[place].datatype is Datatype.INTEGER
         starts = merged(bins, least, sums[f"joined{place}"][group] > 0)
         edges = np.array([EDGES[0], *EDGES, EDGES[-1]], dtype=np.float64)[np.append(starts, len(bins))]
-        found = quantiles(edges, np.add.reduceat(bins, starts), (0.05, 0.25, 0.5, 0.75, 0.95))
+        found = quantiles(edges, np.add.reduceat(bins, starts), (0.05, 0.25, 0.5, 0.75, 0.95), whole=whole)
         return {
             **head,
             "n": None if 0 < missing < least else n,
             "mean": total / n,
             "sd": None if variance is None else sqrt(variance),
-            **dict(zip(("q05", "q25", "median", "q75", "q95"), found, strict=True)),
+            **dict(zip(("q05", "q25", "q50", "q75", "q95"), found, strict=True)),
         }
 
 
 def quantiles(
-    edges: NDArray[np.float64], counts: Counts, probabilities: Sequence[float]
+    edges: NDArray[np.float64], counts: Counts, probabilities: Sequence[float], *, whole: bool = False
 ) -> list[float | None]:
     """Quantiles as if values were spread evenly in each bin.
 
@@ -216,6 +217,7 @@ def quantiles(
         edges: One more than bins, increasing.
         counts: Values per bin.
         probabilities: Between 0 and 1.
+        whole: Values are whole numbers, so that the last one in a bin is one below its upper edge.
     """
     total = counts.sum()
     if not total:
@@ -225,5 +227,6 @@ def quantiles(
     for probability in probabilities:
         place = max(int(np.searchsorted(ranks, probability, side="left")) - 1, 0)
         share = (probability - ranks[place]) / (ranks[place + 1] - ranks[place])
-        found.append(float(edges[place] + share * (edges[place + 1] - edges[place])))
+        width = max(edges[place + 1] - edges[place] - (1 if whole else 0), 0)
+        found.append(float(edges[place] + share * width))
     return found
