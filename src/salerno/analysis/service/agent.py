@@ -106,14 +106,10 @@ class Agent:
                 self.work_once(self._wait, lane)
                 pause = 0.0
                 continue
-            except Unavailable as error:
-                _log.warning("the hub or the data cannot be used: %s", error.code)
-            except SalernoError as error:
-                _log.warning("the hub refused: %s", error.code)
             except Exception as error:
                 if self._stopping.is_set():
-                    return
-                _log.error("the agent could not go on: %s", type(error).__name__)
+                    return  # what it worked with may be closed already
+                _log.log(*_complaint(error))
             pause = min(30.0, max(0.25, pause * 2))
             self._stopping.wait(pause * random.uniform(0.5, 1.0))  # noqa: S311 - spreads load, hides nothing
 
@@ -136,3 +132,12 @@ class Agent:
             return None
         self._inbox.done(work.token)
         return reply
+
+
+def _complaint(error: Exception) -> tuple[int, str, str]:
+    """Level, sentence and what stands in it; no error's own text, which could quote data."""
+    if isinstance(error, Unavailable):
+        return logging.WARNING, "the hub or the data cannot be used: %s", error.code
+    if isinstance(error, SalernoError):
+        return logging.WARNING, "the hub refused: %s", error.code
+    return logging.ERROR, "the agent could not go on: %s", type(error).__name__
