@@ -16,8 +16,9 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+from memory import MemoryWatch
 from network import network
-from peers import MemoryWatch, compare, fit_in_r
+from peers import compare, fit_in_r
 
 HOLDERS = 3
 COVARIATES = ("age", "dose", "marker")

@@ -24,12 +24,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from memory import MemoryWatch
 from network import network
-from peers import MemoryWatch, compare, fit_in_r
+from peers import compare, fit_in_r
 
 HOLDERS = 3
 COVARIATES = tuple(f"x{i}" for i in range(1, 8))
 FORMULA = "y ~ " + " + ".join(COVARIATES)
-IN_R = f"f <- glm({FORMULA}, binomial, d); s <- summary(f)$coefficients[, 1:2]"
+IN_R = f"f <- glm({FORMULA}, binomial, d, epsilon = 1e-12); s <- summary(f)$coefficients[, 1:2]"
 
 
 def main() -> None:

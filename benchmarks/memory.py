@@ -30,7 +30,10 @@ class MemoryWatch:
 
     def _watch(self) -> None:
         while not self._stop.wait(0.05):
-            now = [_pss_mb(process_id) for process_id in self._process_ids]
+            try:
+                now = [_pss_mb(process_id) for process_id in self._process_ids]
+            except OSError:
+                return  # a process has ended
             if sum(now) > self.peak_mb:
                 self.peak_mb, self.at_peak = sum(now), now
 

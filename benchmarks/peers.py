@@ -1,4 +1,4 @@
-"""What the benchmarks of regressions share: memory of processes, the same fit in R, and the comparison.
+"""What the benchmarks of regressions share: the same fit in R, and the comparison.
 
 Imported by the others; as a script it does nothing.
 """
@@ -8,49 +8,13 @@ from __future__ import annotations
 import json
 import shutil
 import subprocess
-import threading
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow.parquet as pq
-
-
-class MemoryWatch:
-    """Largest memory of some processes together, in MB, sampled while the block runs.
-
-    Proportional set size: a page that several processes share, such as a library's code, counts once.
-    """
-
-    def __init__(self, process_ids: Iterable[int]) -> None:
-        self._process_ids = list(process_ids)
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._watch, daemon=True)
-        self.peak_mb = 0.0
-        self.at_peak: list[float] = []
-
-    def __enter__(self) -> MemoryWatch:
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._stop.set()
-        self._thread.join()
-
-    def _watch(self) -> None:
-        while not self._stop.wait(0.05):
-            try:
-                now = [_pss_mb(process_id) for process_id in self._process_ids]
-            except OSError:
-                return  # a process has ended
-            if sum(now) > self.peak_mb:
-                self.peak_mb, self.at_peak = sum(now), now
-
-
-def _pss_mb(process_id: int) -> float:
-    text = Path(f"/proc/{process_id}/smaps_rollup").read_text()
-    return next(int(line.split()[1]) for line in text.splitlines() if line.startswith("Pss:")) / 1024
+from memory import MemoryWatch
 
 
 def fit_in_r(folder: Path, sources: Sequence[Path], fit: str) -> dict[str, Any] | None:
