@@ -19,7 +19,19 @@ import ibis.expr.types as ir
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-from numpy.typing import NDArray
+
+from salerno.holdings.engine.operations import (
+    FUNCTIONS,
+    Coded,
+    NotVectors,
+    Vector,
+    as_real,
+    as_whole,
+    between,
+    cases,
+    covering_cases,
+    in_values,
+)
 
 BATCH = 65_536
 """Rows that are taken from the engine at a time."""
@@ -30,28 +42,6 @@ FEW_THREADS = 4
 _BLOCK = 8_192
 _FEWEST_SUMS = 6
 _MOST_GROUPS = 256
-
-
-class _NotVectors(Exception):
-    """The expression, or its data, are not for this way."""
-
-
-@dataclass(frozen=True)
-class Coded:
-    """A column as codes into its distinct values."""
-
-    codes: NDArray[np.int64]
-    values: tuple[Any, ...]
-
-    def among(self, wanted: Iterable[Any]) -> NDArray[np.bool_]:
-        """Which rows have one of some values."""
-        listed = set(wanted)
-        table = np.array([value in listed for value in self.values], dtype=bool)
-        return table[self.codes] if len(table) else np.zeros(len(self.codes), dtype=bool)
-
-
-Vector = Any
-"""A numpy array, a single value for all rows, or `Coded`."""
 
 
 @dataclass(frozen=True)
@@ -113,7 +103,7 @@ def plan(expression: ir.Table) -> Plan | None:
         maker = _Maker(source)
         groups = tuple(maker.place(key) for key in top.groups.values())
         totals = tuple(maker.total(metric) for metric in top.metrics.values())
-    except _NotVectors:
+    except NotVectors:
         return None
     if not maker.columns:
         return None
@@ -142,7 +132,7 @@ def compute(found: Plan, batches: Iterable[pa.RecordBatch]) -> pa.Table | None:
     """
     try:
         return _compute(found, batches)
-    except _NotVectors:
+    except NotVectors:
         return None
 
 
@@ -161,7 +151,7 @@ def _compute(found: Plan, batches: Iterable[pa.RecordBatch]) -> pa.Table:
                     values = [total.plus(one, other) for total, one, other in parts]
                 totals[key] = values
             if len(totals) > _MOST_GROUPS:
-                raise _NotVectors
+                raise NotVectors
     if not totals and not found.groups:
         totals[()] = [None if total.places else (total.constant or 0) for total in found.totals]
     lines = [(*key, *values) for key, values in totals.items()]
@@ -190,7 +180,7 @@ class _Work:
             cells = cells * len(key.values) + key.codes
         parts = [(cell, np.flatnonzero(cells == cell)) for cell in np.unique(cells).tolist()]
         if len(parts) > _MOST_GROUPS:
-            raise _NotVectors
+            raise NotVectors
         vectors = list(self._vectors)
         used = {place for total in self._plan.totals for place in total.places}
         for cell, rows in parts:
@@ -217,14 +207,14 @@ class _Work:
                     else:
                         vectors[step.target] = step.compute(*given, out=self._room[step.target][:size])
         except TypeError:
-            raise _NotVectors from None  # texts where numbers should be, or types that numpy keeps apart
+            raise NotVectors from None  # texts where numbers should be, or types that numpy keeps apart
 
     def _total(self, total: _Total, size: int) -> Any:
         if not total.places:
             return size if total.constant is None else total.constant
         values = [self._vectors[place] for place in total.places]
         if any(isinstance(value, Coded) for value in values):
-            raise _NotVectors
+            raise NotVectors
         if len(values) == 2:
             left, right = values
             if not (_is_real(left) and _is_real(right)):
@@ -235,7 +225,7 @@ class _Work:
         if not total.real:
             return int(summed)
         if not np.isfinite(summed):
-            raise _NotVectors
+            raise NotVectors
         return float(summed)
 
 
@@ -259,7 +249,7 @@ class _Maker:
         if isinstance(metric, (ops.Literal, ops.Cast)):
             place = self.place(metric)
             if place not in self.constants:
-                raise _NotVectors
+                raise NotVectors
             return _Total((), real, self.constants[place])
         if isinstance(metric, (ops.Sum, ops.CountStar)) and metric.where is None:
             if isinstance(metric, ops.CountStar):
@@ -270,7 +260,7 @@ class _Maker:
             if isinstance(summed, ops.Multiply) and summed.dtype.is_floating():
                 return _Total((self.place(summed.left), self.place(summed.right)), True)
             return _Total((self.place(summed),), real)
-        raise _NotVectors
+        raise NotVectors
 
     def place(self, node: ops.Value) -> int:
         """Where the vector of an expression will be."""
@@ -283,16 +273,16 @@ class _Maker:
         if isinstance(node, ops.Field):
             if node.rel != self.source:
                 if not isinstance(node.rel, ops.Project):
-                    raise _NotVectors
+                    raise NotVectors
                 return self.place(node.rel.values[node.name])
             kind = self.table[node.name].type()
             if not (kind.is_float64() or kind.is_integer() or kind.is_boolean() or kind.is_string()):
-                raise _NotVectors
+                raise NotVectors
             self.columns[node.name] = self._new()
             return self.columns[node.name]
         if isinstance(node, ops.Literal):
             if node.value is None:
-                raise _NotVectors
+                raise NotVectors
             return self._constant(node.value)
         if isinstance(node, ops.Cast):
             return self._cast(node)
@@ -308,8 +298,8 @@ class _Maker:
         if isinstance(node, ops.InValues):
             options = [option.value for option in node.options if isinstance(option, ops.Literal)]
             if len(options) != len(node.options):
-                raise _NotVectors
-            return self._step(lambda vector: _in_values(vector, options), self.place(node.value))
+                raise NotVectors
+            return self._step(lambda vector: in_values(vector, options), self.place(node.value))
         if isinstance(node, (ops.Greatest, ops.Least)):
             function = np.maximum if isinstance(node, ops.Greatest) else np.minimum
             first, *others = (self.place(value) for value in node.arg)
@@ -318,10 +308,10 @@ class _Maker:
             return first
         if isinstance(node, ops.Between):
             arguments = (node.arg, node.lower_bound, node.upper_bound)
-            return self._step(_between, *map(self.place, arguments))
-        known = _FUNCTIONS.get(type(node))
+            return self._step(between, *map(self.place, arguments))
+        known = FUNCTIONS.get(type(node))
         if known is None:
-            raise _NotVectors
+            raise NotVectors
         places = [self.place(value) for value in node.args if isinstance(value, ops.Value)]
         return self._step(known, *places, into=_dtype(node) if isinstance(known, np.ufunc) else None)
 
@@ -330,18 +320,18 @@ class _Maker:
             return self._constant(float(node.arg.value) if node.to.is_floating() else int(node.arg.value))
         source = node.arg.dtype
         if node.to.is_float64() and source.is_numeric():
-            return self._step(_real, self.place(node.arg))
+            return self._step(as_real, self.place(node.arg))
         if node.to.is_integer() and (source.is_integer() or source.is_boolean()):
-            return self._step(_whole, self.place(node.arg))
-        raise _NotVectors  # engines differ in how they round
+            return self._step(as_whole, self.place(node.arg))
+        raise NotVectors  # engines differ in how they round
 
-    def _cases(self, cases: Sequence[ops.Value], results: Sequence[ops.Value], other: ops.Value) -> int:
+    def _cases(self, when: Sequence[ops.Value], then: Sequence[ops.Value], other: ops.Value) -> int:
         """The first case that holds; a row for which none does must have another value."""
         has_other = not _is_null(other)
-        branches = [value for pair in zip(cases, results, strict=True) for value in pair]
+        branches = [value for pair in zip(when, then, strict=True) for value in pair]
         if has_other:
             branches.append(other)
-        return self._step(_cases if has_other else _covering_cases, *map(self.place, branches))
+        return self._step(cases if has_other else covering_cases, *map(self.place, branches))
 
     def _step(self, function: Callable[..., Vector], *places: int, into: Any = None) -> int:
         if into is not None and all(place in self.constants for place in places):
@@ -371,7 +361,7 @@ def _source(relation: ops.Relation) -> ops.Relation:
     while isinstance(relation, ops.Project):
         relation = relation.parent
     if not isinstance(relation, (ops.Filter, ops.PhysicalTable)):
-        raise _NotVectors
+        raise NotVectors
     return relation
 
 
@@ -383,12 +373,12 @@ def _dtype(node: ops.Value) -> np.dtype[Any]:
         return np.dtype(np.int64)
     if kind.is_boolean():
         return np.dtype(np.bool_)
-    raise _NotVectors
+    raise NotVectors
 
 
 def _vector(column: pa.Array) -> Vector:
     if column.null_count:
-        raise _NotVectors
+        raise NotVectors
     kind = column.type
     if pa.types.is_boolean(kind) or pa.types.is_integer(kind) or pa.types.is_floating(kind):
         return column.to_numpy(zero_copy_only=False)
@@ -412,100 +402,3 @@ def _coded(value: Vector, size: int) -> Coded:
         return value
     found, codes = np.unique(np.broadcast_to(np.asarray(value), (size,)), return_inverse=True)
     return Coded(codes.astype(np.int64), tuple(found.tolist()))
-
-
-def _real(value: Vector) -> Vector:
-    if isinstance(value, (Coded, str)):
-        raise _NotVectors
-    return np.asarray(value, dtype=np.float64)
-
-
-def _whole(value: Vector) -> Vector:
-    if isinstance(value, (Coded, str)):
-        raise _NotVectors
-    return np.asarray(value, dtype=np.int64)
-
-
-def _divide(above: Vector, below: Vector) -> Vector:
-    if not np.all(below):
-        raise _NotVectors
-    return np.true_divide(above, below)
-
-
-def _logarithm(value: Vector) -> Vector:
-    if not np.all(value > 0):
-        raise _NotVectors
-    return np.log(value)
-
-
-def _root(value: Vector) -> Vector:
-    if not np.all(value >= 0):
-        raise _NotVectors
-    return np.sqrt(value)
-
-
-def _power(base: Vector, exponent: Vector) -> Vector:
-    return np.power(np.asarray(base, dtype=np.float64), exponent)
-
-
-def _equals(left: Vector, right: Vector) -> Vector:
-    if isinstance(left, Coded) and isinstance(right, str):
-        return left.among([right])
-    if isinstance(right, Coded) and isinstance(left, str):
-        return right.among([left])
-    if isinstance(left, (Coded, str)) or isinstance(right, (Coded, str)):
-        raise _NotVectors
-    return np.equal(left, right)
-
-
-def _differs(left: Vector, right: Vector) -> Vector:
-    return np.logical_not(_equals(left, right))
-
-
-def _in_values(value: Vector, options: Sequence[Any]) -> Vector:
-    return value.among(options) if isinstance(value, Coded) else np.isin(value, options)
-
-
-def _between(value: Vector, low: Vector, high: Vector) -> Vector:
-    return (value >= low) & (value <= high)
-
-
-def _cases(*given: Vector) -> Vector:
-    *branches, chosen = given
-    if any(isinstance(value, (Coded, str)) for value in (*branches, chosen)):
-        raise _NotVectors
-    for condition, result in zip(branches[-2::-2], branches[::-2], strict=True):
-        chosen = np.where(condition, result, chosen)
-    return chosen
-
-
-def _covering_cases(*branches: Vector) -> Vector:
-    if np.all(branches[0]):
-        return branches[1]
-    if not np.all(np.logical_or.reduce(np.broadcast_arrays(*branches[::2]))):
-        raise _NotVectors
-    return _cases(*branches, 0.0)
-
-
-_FUNCTIONS: Mapping[type[ops.Value], Callable[..., Vector]] = {
-    ops.Add: np.add,
-    ops.Subtract: np.subtract,
-    ops.Multiply: np.multiply,
-    ops.Negate: np.negative,
-    ops.Abs: np.absolute,
-    ops.Exp: np.exp,
-    ops.Less: np.less,
-    ops.LessEqual: np.less_equal,
-    ops.Greater: np.greater,
-    ops.GreaterEqual: np.greater_equal,
-    ops.And: np.logical_and,
-    ops.Or: np.logical_or,
-    ops.Not: np.logical_not,
-    ops.Divide: _divide,
-    ops.Ln: _logarithm,
-    ops.Sqrt: _root,
-    ops.Power: _power,
-    ops.Equals: _equals,
-    ops.NotEquals: _differs,
-}
-"""How each operation is evaluated; an expression with any other one stays with the engine."""
