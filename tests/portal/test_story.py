@@ -127,7 +127,7 @@ def test_story_from_data_to_answer(visit: Any, space: Space) -> None:
 
     page.get_by_role("link", name="Begin a study").click()
     visitor.check("hub-study-form")
-    page.get_by_role("link", name="OMOP data").click()
+    page.get_by_role("link", name="OMOP: cohorts").click()
     page.get_by_role("button", name="Open the study").click()
     page.get_by_role("link", name="Name at least one group").wait_for()
     page.get_by_text("More groups").click()

@@ -22,7 +22,7 @@ from salerno.catalogue.model import (
     TableDescription,
     Variable,
 )
-from salerno.holdings.model import Covariate, EventDefinition, StudyFrame
+from salerno.holdings.model import Covariate, EventDefinition, Population, StudyFrame
 from salerno.kernel.codes import DataCategory, Purpose
 from salerno.permits.model import ApplicationState, Case, Condition, NamedPerson
 from salerno.permits.pages import words
@@ -353,6 +353,135 @@ def test_wrong_frames_are_told() -> None:
     assert plain == StudyFrame(table="patients")
     assert frame_columns(plain) == []
     assert frame_facts(plain)[0] == ("Table", "patients")
+
+
+def sent_frame(**fields: str) -> Form:
+    return Form({name.replace("__", "-"): [value] for name, value in fields.items()})
+
+
+CIRCE = {
+    "ConceptSets": [
+        {
+            "id": 0,
+            "name": "celecoxib",
+            "expression": {"items": [{"concept": {"CONCEPT_ID": 1118084, "CONCEPT_NAME": "celecoxib"}}]},
+        }
+    ],
+    "PrimaryCriteria": {
+        "CriteriaList": [{"DrugEra": {"CodesetId": 0}}],
+        "ObservationWindow": {"PriorDays": 0, "PostDays": 0},
+        "PrimaryCriteriaLimit": {"Type": "First"},
+    },
+    "QualifiedLimit": {"Type": "First"},
+    "ExpressionLimit": {"Type": "First"},
+    "InclusionRules": [],
+    "CensoringCriteria": [],
+    "CollapseSettings": {"CollapseType": "ERA", "EraPad": 0},
+    "CensorWindow": {},
+}
+
+
+def test_groups_and_outcomes_are_cohorts() -> None:
+    filled = read_frame(
+        sent_frame(
+            kind="omop", rows="each", group__0="new users", group__0__table="drug_era",
+            group__0__circe=json.dumps(CIRCE), group__0__save="yes", group__1="old users",
+            group__1__cohort="users", outcome__table="condition_occurrence", outcome__cohort="bleeds",
+            competing__table="death",
+        )
+    )  # fmt: skip
+    assert not filled.errors
+    assert filled.frame == StudyFrame(
+        groups={"new users": EventDefinition(circe=CIRCE), "old users": EventDefinition(cohort="users")},
+        save={"new users": EventDefinition(circe=CIRCE)},
+        entry="each",
+        outcome=EventDefinition(cohort="bleeds"),
+        competing=EventDefinition(table="death"),
+    )
+    facts = dict(frame_facts(filled.frame))
+    assert facts["Groups"] == "new users: cohort of a Circe definition; old users: saved cohort 'users'"
+    assert facts["Cohorts saved"] == "new users"
+
+
+def test_memberships_of_cohorts() -> None:
+    filled = read_frame(
+        sent_frame(kind="omop", rows="cohorts", group__0="a", group__0__cohort="a", group__1="b",
+                   group__1__table="death")
+    )  # fmt: skip
+    assert not filled.errors
+    assert filled.frame.rows == "cohorts"
+    assert [name for name, _ in frame_columns(filled.frame)] == ["a", "b", "a_date", "b_date"]
+
+
+def test_a_population() -> None:
+    filled = read_frame(
+        sent_frame(kind="population", study_start="2010-01-01", study_end="2019-12-31",
+                   age_groups="0-150, 18-64", prior_observation_days="365", outcome__0="stroke",
+                   outcome__0__cohort="stroke", outcome_washout_days="180", repeated_events="yes",
+                   target__cohort="nurses", where="sex = F")
+    )  # fmt: skip
+    assert not filled.errors
+    assert filled.frame == StudyFrame(
+        population=Population(
+            study_start=date(2010, 1, 1),
+            study_end=date(2019, 12, 31),
+            age_groups=((0, 150), (18, 64)),
+            prior_observation_days=365,
+            outcomes={"stroke": EventDefinition(cohort="stroke")},
+            outcome_washout_days=180,
+            repeated_events=True,
+            target=EventDefinition(cohort="nurses"),
+        ),
+        where=(Condition(column="sex", operator="==", value="F"),),
+    )
+    facts = dict(frame_facts(filled.frame))
+    assert facts["Study period"] == "2010-01-01 to 2019-12-31"
+    assert facts["Outcomes"] == "stroke: saved cohort 'stroke'"
+
+
+@pytest.mark.parametrize(
+    ("fields", "place", "words"),
+    [
+        ({"kind": "omop", "group__0": "a", "group__0__circe": "{"}, "group-0-circe", "The cohort definition"),
+        ({"kind": "omop", "group__0": "a", "group__0__circe": "{}"}, "group-0-circe", ""),
+        (
+            {"kind": "omop", "group__0": "a", "group__0__cohort": "b", "group__0__table": "drug_era",
+             "group__0__concepts": "1"},
+            "group-0-concepts",
+            "one of them",
+        ),
+        ({"kind": "omop", "rows": "cohorts", "group__0": "a b", "group__0__cohort": "x"}, "_frame", "'a b'"),
+        (
+            {"kind": "omop", "group__0": "a", "group__0__cohort": "x", "group__0__save": "yes"},
+            "_frame",
+            "A cohort is saved by its definition",
+        ),
+        ({"kind": "population", "study_start": "soon"}, "study_start", "year-month-day"),
+        (
+            {"kind": "population", "study_start": "2019-01-01", "study_end": "2010-01-01"},
+            "_frame",
+            "before it ends",
+        ),
+        (
+            {"kind": "population", "study_start": "2019-01-01", "study_end": "2020-01-01",
+             "age_groups": "old"},
+            "age_groups",
+            "18-64",
+        ),
+        ({"kind": "json", "frame": "{"}, "frame", "The frame"),
+        ({"kind": "json", "frame": '{"groups": {"a": {"table": "drug_eras"}}}'}, "_frame", "drug_era"),
+    ],
+)  # fmt: skip
+def test_wrong_cohorts_and_populations_are_told(fields: dict[str, str], place: str, words: str) -> None:
+    errors = read_frame(sent_frame(**fields)).errors
+    assert words in errors[place]
+
+
+def test_a_frame_as_json() -> None:
+    treated = {"groups": {"a": {"cohort": "x"}}, "treatments": {"events": {"b": {"cohort": "y"}}}}
+    filled = read_frame(sent_frame(kind="json", frame=json.dumps(treated)))
+    assert not filled.errors
+    assert dict(frame_facts(filled.frame))["Treatments"] == "b: saved cohort 'y'"
 
 
 def test_disclosure_in_words() -> None:

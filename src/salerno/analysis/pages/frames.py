@@ -2,14 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from datetime import date
 from typing import Any, cast
 
-from salerno.holdings.model import Covariate, EventDefinition, StudyFrame
+from salerno.holdings.model import Covariate, EventDefinition, Population, Rows, StudyFrame
+from salerno.holdings.rules.frame import check_frame
+from salerno.kernel.errors import Invalid
+from salerno.kernel.values import from_json
 from salerno.permits.model import Condition, Operator
+from salerno.standards.circe import circe_script
 from salerno.web.conditions import ConditionLine, read_lines
+from salerno.web.layout import sentence
 from salerno.web.sessions import Form
+
+KINDS: Mapping[str, str] = {
+    "omop": "OMOP: cohorts",
+    "population": "OMOP: population",
+    "json": "OMOP: any frame, as JSON",
+    "tables": "Plain tables",
+}
+"""Forms of a frame; all but the last are for OMOP data."""
+
+ROWS: Mapping[str, str] = {
+    "entries": "A person, entering with the first event of any group",
+    "each": "A person and group, entering with the group's first event",
+    "cohorts": "A person in any group, for overlap and timing",
+    "attrition": "A person and the last step met, for attrition",
+}
+"""What a row of a frame with groups is, in words."""
 
 EVENT_TABLES: Mapping[str, str] = {
     "drug_era": "Drug eras",
@@ -31,11 +53,21 @@ OMOP_COLUMNS: Mapping[str, str] = {
     "age": "Age in years on the index date",
     "sex": "F, M or U (unknown)",
     "index_year": "Year of the index date",
+    "prior_observation": "Days observed before the index date",
+    "future_observation": "Days observed from the index date on",
     "holder": "Name of the data holder",
 }
 """Columns of a frame over OMOP data, in words."""
 
-GROUPS, COVARIATES = 4, 6
+POPULATION_COLUMNS: Mapping[str, str] = {
+    "age_group": "First and last age in years, such as 18-49",
+    "sex": "F, M or U (unknown)",
+    "outcome": "Name of the outcome",
+    "holder": "Name of the data holder",
+}
+"""Columns of a population by which questions tell apart, in words."""
+
+GROUPS, COVARIATES, OUTCOMES = 4, 6, 4
 
 
 @dataclass
@@ -47,54 +79,159 @@ class FilledFrame:
 
 
 def read_frame(form: Form) -> FilledFrame:
-    """The frame of a sent form; ``kind`` is ``omop`` or ``tables``."""
+    """The frame of a sent form; ``kind`` is one of `KINDS`."""
     filled = FilledFrame()
+    kind = form.text("kind")
+    if kind == "json":
+        return _read_json(form)
     where = _where(form, filled)
-    if form.text("kind") != "omop":
+    if kind not in KINDS or kind == "tables":
         filled.frame = StudyFrame(table=form.text("table"), where=where)
         return filled
-    groups = {}
-    for i in range(GROUPS):
-        name, event = form.text(f"group-{i}"), _event(form, f"group-{i}", filled)
-        if name and event:
-            groups[name] = event
-        elif name or event:
-            filled.errors.setdefault(f"group-{i}", "A group needs a name and concept ids")
-    if not groups and not filled.errors:
-        filled.errors["group-0"] = "Name at least one group: its persons enter with its first event"
-    covariates = []
-    for i in range(COVARIATES):
-        name, event = form.text(f"covariate-{i}"), _event(form, f"covariate-{i}", filled)
-        if name and event:
-            days = _days(form, f"covariate-{i}-days", filled)
-            covariates.append(Covariate(name=name, event=event, days_before=days))
-        elif name or event:
-            filled.errors.setdefault(f"covariate-{i}", "A covariate needs a name and concept ids")
-    filled.frame = StudyFrame(
-        groups=groups,
-        washout_days=_days(form, "washout_days", filled) or 0,
-        outcome=_event(form, "outcome", filled),
-        allow_prior_outcome=form.flag("allow_prior_outcome"),
-        follow_up_days=_days(form, "follow_up_days", filled),
-        covariates=tuple(covariates),
-        where=where,
-    )
+    make = _population if kind == "population" else _entries
+    filled.frame = make(form, filled, where)
+    return _checked(filled)
+
+
+def _checked(filled: FilledFrame) -> FilledFrame:
+    """With what the holders' own rules say of a frame without errors of its fields."""
+    if not filled.errors:
+        try:
+            check_frame(filled.frame)
+        except Invalid as error:
+            filled.errors["_frame"] = sentence(error)
     return filled
 
 
+def _read_json(form: Form) -> FilledFrame:
+    try:
+        frame = from_json(form.text("frame"), StudyFrame, what="The frame")
+    except Invalid as error:
+        return FilledFrame(errors={"frame": sentence(error)})
+    return _checked(FilledFrame(frame=frame))
+
+
+def _entries(form: Form, filled: FilledFrame, where: tuple[Condition, ...]) -> StudyFrame:
+    groups = _named_events(form, "group", GROUPS, filled)
+    if not groups and not filled.errors:
+        filled.errors["group-0"] = "Name at least one group: its persons enter with its first event"
+    covariates = tuple(
+        Covariate(name=name, event=event, days_before=_days(form, f"{place}-days", filled))
+        for place, name, event in _events(form, "covariate", COVARIATES, filled)
+    )
+    rows = form.text("rows")
+    return StudyFrame(
+        groups=groups,
+        save={
+            name: event
+            for place, name, event in _events(form, "group", GROUPS, filled)
+            if form.flag(f"{place}-save")
+        },
+        entry="each" if rows == "each" else "first",
+        rows=cast("Rows", rows if rows in ("cohorts", "attrition") else "entries"),
+        washout_days=_days(form, "washout_days", filled) or 0,
+        outcome=_event(form, "outcome", filled),
+        competing=_event(form, "competing", filled),
+        allow_prior_outcome=form.flag("allow_prior_outcome"),
+        follow_up_days=_days(form, "follow_up_days", filled),
+        covariates=covariates,
+        where=where,
+    )
+
+
+def _population(form: Form, filled: FilledFrame, where: tuple[Condition, ...]) -> StudyFrame:
+    return StudyFrame(
+        population=Population(
+            study_start=_day(form, "study_start", filled),
+            study_end=_day(form, "study_end", filled),
+            age_groups=_age_groups(form, filled),
+            prior_observation_days=_days(form, "prior_observation_days", filled) or 0,
+            outcomes=_named_events(form, "outcome", OUTCOMES, filled),
+            outcome_washout_days=_days(form, "outcome_washout_days", filled),
+            repeated_events=form.flag("repeated_events"),
+            target=_event(form, "target", filled),
+        ),
+        rows="attrition" if form.text("rows") == "attrition" else "entries",
+        where=where,
+    )
+
+
+def _named_events(form: Form, kind: str, most: int, filled: FilledFrame) -> dict[str, EventDefinition]:
+    found: dict[str, EventDefinition] = {}
+    for place, name, event in _events(form, kind, most, filled):
+        if name in found:
+            filled.errors[place] = f"Two have the name {name!r}: give each its own"
+        found[name] = event
+    return found
+
+
+def _events(
+    form: Form, kind: str, most: int, filled: FilledFrame
+) -> Iterator[tuple[str, str, EventDefinition]]:
+    """Field, name and definition of each event of a kind that has both."""
+    for place in (f"{kind}-{i}" for i in range(most)):
+        name, event = form.text(place), _event(form, place, filled)
+        if name and event:
+            yield place, name, event
+        elif (name or event) and not any(key.startswith(f"{place}-") for key in filled.errors):
+            what = {"group": "A group", "covariate": "A covariate"}.get(kind, "An outcome")
+            filled.errors.setdefault(place, f"{what} needs a name, and concept ids or a cohort")
+
+
 def _event(form: Form, name: str, filled: FilledFrame) -> EventDefinition | None:
-    table, text = form.text(f"{name}-table"), form.text(f"{name}-concepts")
+    """The one definition that is filled in: records of concepts, Circe JSON or a saved cohort."""
+    table, concepts = form.text(f"{name}-table"), form.text(f"{name}-concepts")
+    circe, cohort = form.text(f"{name}-circe"), form.text(f"{name}-cohort")
+    if sum(map(bool, (concepts or table == "death", circe, cohort))) > 1:
+        filled.errors[f"{name}-concepts"] = (
+            "Define it by records of concepts, by Circe JSON or by a saved cohort: one of them, not several"
+        )
+        return None
+    if circe:
+        return _circe(circe, f"{name}-circe", filled)
+    if cohort:
+        return EventDefinition(cohort=cohort)
     if table == "death":
         return EventDefinition(table=table)
-    if not text or table not in EVENT_TABLES:
+    if not concepts or table not in EVENT_TABLES:
         return None
-    parts = text.replace(",", " ").split()
-    if not all(part.isdigit() and len(part) < 12 for part in parts):
+    parts = concepts.replace(",", " ").split()
+    if not all(part.isascii() and part.isdigit() and len(part) < 12 for part in parts):
         filled.errors[f"{name}-concepts"] = "Write OMOP concept ids as whole numbers with commas between them"
         return None
     return EventDefinition(
         table=table, concepts=tuple(map(int, parts)), descendants=form.flag(f"{name}-descendants")
     )
+
+
+def _circe(text: str, name: str, filled: FilledFrame) -> EventDefinition | None:
+    try:
+        definition = from_json(text, dict[str, Any], what="The cohort definition")
+        circe_script(definition, "duckdb")
+    except Invalid as error:
+        filled.errors[name] = sentence(error)
+        return None
+    return EventDefinition(circe=definition)
+
+
+def _day(form: Form, name: str, filled: FilledFrame) -> date:
+    try:
+        return date.fromisoformat(form.text(name))
+    except ValueError:
+        filled.errors[name] = "Write a day as year-month-day, such as 2019-12-31"
+        return date.min
+
+
+def _age_groups(form: Form, filled: FilledFrame) -> tuple[tuple[int, int], ...]:
+    """Such as ``0-150, 18-64``; one group of all ages when empty."""
+    groups = []
+    for part in form.text("age_groups").replace(",", " ").split():
+        first, _, last = part.partition("-")
+        if not all(age.isascii() and age.isdigit() and len(age) < 4 for age in (first, last)):
+            filled.errors["age_groups"] = "Write age groups as first and last year, such as 0-17, 18-64"
+            return ()
+        groups.append((int(first), int(last)))
+    return tuple(groups) or ((0, 150),)
 
 
 def _days(form: Form, name: str, filled: FilledFrame) -> int | None:
@@ -130,22 +267,64 @@ def _guess(text: str) -> str | int | float:
 
 def frame_facts(frame: StudyFrame) -> list[tuple[str, str]]:
     """A frame in words."""
-    where = "; ".join(f"{c.column} {c.operator} {c.value}" for c in frame.where)
+    where = ("Only rows with", "; ".join(f"{c.column} {c.operator} {c.value}" for c in frame.where))
+    if frame.population is not None:
+        return [*_population_facts(frame.population), ("A row is", _rows_words(frame)), where]
     if not frame.groups:
-        return [("Table", frame.table or "The data set's only one"), ("Only rows with", where)]
+        return [("Table", frame.table or "The data set's only one"), where]
+    treatments = frame.treatments.events if frame.treatments else {}
     return [
-        ("Groups", "; ".join(f"{name}: {event_words(event)}" for name, event in frame.groups.items())),
-        ("Without any of these before", f"{frame.washout_days} days" if frame.washout_days else ""),
+        ("Groups", _events_words(frame.groups)),
+        ("A row is", _rows_words(frame)),
+        ("Without any of these before", _days_words(frame.washout_days)),
         ("Outcome", event_words(frame.outcome) if frame.outcome else ""),
+        ("Competing outcome", event_words(frame.competing) if frame.competing else ""),
         ("Persons with the outcome before", "stay in" if frame.allow_prior_outcome else "are left out"),
-        ("Longest follow-up", f"{frame.follow_up_days} days" if frame.follow_up_days else ""),
-        ("Covariates", "; ".join(f"{c.name}: {event_words(c.event)}" for c in frame.covariates)),
-        ("Only rows with", where),
+        ("Longest follow-up", _days_words(frame.follow_up_days)),
+        ("Covariates", _events_words({c.name: c.event for c in frame.covariates})),
+        ("Treatments", _events_words(treatments)),
+        ("Use of drug", ", ".join(map(str, frame.drug.concepts)) if frame.drug else ""),
+        ("Every concept of", ", ".join(frame.concepts.tables) if frame.concepts else ""),
+        ("Cohorts saved", ", ".join(frame.save)),
+        where,
     ]
+
+
+def _population_facts(population: Population) -> list[tuple[str, str]]:
+    washout = population.outcome_washout_days
+    return [
+        ("Study period", f"{population.study_start} to {population.study_end}"),
+        ("Age groups", ", ".join(f"{first}-{last}" for first, last in population.age_groups)),
+        ("Observed before", _days_words(population.prior_observation_days)),
+        ("Outcomes", _events_words(population.outcomes)),
+        ("At risk again", "never" if washout is None else f"after {washout} days"),
+        ("Events of a person", "all" if population.repeated_events else "the first"),
+        ("Only time in", event_words(population.target) if population.target else ""),
+    ]
+
+
+def _rows_words(frame: StudyFrame) -> str:
+    if frame.rows == "attrition":
+        return ROWS["attrition"]
+    if frame.population is not None:
+        return "A person's time observed, at risk or with an outcome"
+    return ROWS["each"] if frame.rows == "entries" and frame.entry == "each" else ROWS[frame.rows]
+
+
+def _days_words(days: int | None) -> str:
+    return f"{days} days" if days else ""
+
+
+def _events_words(events: Mapping[str, EventDefinition]) -> str:
+    return "; ".join(f"{name}: {event_words(event)}" for name, event in events.items())
 
 
 def event_words(event: EventDefinition) -> str:
     """An event definition in words."""
+    if event.circe is not None:
+        return "cohort of a Circe definition"
+    if event.cohort:
+        return f"saved cohort {event.cohort!r}"
     named = EVENT_TABLES.get(event.table, event.table).lower()
     if not event.concepts:
         return named
@@ -155,9 +334,23 @@ def event_words(event: EventDefinition) -> str:
 
 def frame_columns(frame: StudyFrame) -> list[tuple[str, str]]:
     """Columns that questions of an OMOP study can name, with their meaning."""
+    if frame.rows == "attrition":
+        return [("step", "Last step that the person met")]
+    if frame.population is not None:
+        return list(POPULATION_COLUMNS.items())
+    if frame.rows == "cohorts":
+        days = [(f"{name}_date", f"Day of the first entry into {name}") for name in frame.groups]
+        return [*((name, f"1 in {event_words(event)}") for name, event in frame.groups.items()), *days]
     if not frame.groups:
         return []
     return [
         *OMOP_COLUMNS.items(),
-        *((c.name, f"1 with {event_words(c.event)} before") for c in frame.covariates),
+        *((c.name, f"1 with {event_words(c.event)} {_when(c)}") for c in frame.covariates),
     ]
+
+
+def _when(covariate: Covariate) -> str:
+    if covariate.window is None:
+        return "before"
+    first, last = ("" if day is None else str(day) for day in covariate.window)
+    return f"from day {first or 'any'} to {last or 'any'}"
