@@ -269,3 +269,8 @@ def test_steward_is_told_what_is_wrong_with_a_source(visit: Any, space: Space) -
     page.locator("#error-summary").wait_for()
     assert page.get_by_label("Short name").input_value() == "nothing"
     visitor.check("lyon-holdings-wrong")
+    visitor.goto("/ledger")
+    page.get_by_label("Only what was refused").check()
+    page.get_by_role("button", name="Filter").click()
+    page.get_by_text("No question fits").wait_for()
+    visitor.check("lyon-ledger")

@@ -11,7 +11,7 @@ from salerno.cli import output
 from salerno.cli.options import Json, NodeFolder
 
 if TYPE_CHECKING:
-    from salerno.analysis.service.entries import Entry
+    from salerno.analysis.service.account import Account
 
 
 def ledger(
@@ -24,19 +24,23 @@ def ledger(
     as_json: Json = False,
 ) -> None:
     """Show whom a holder answered about what, why it refused, and what is left to ask."""
+    from salerno.analysis.service.account import read_account
     from salerno.nodes.assemble import open_node
 
     with open_node(folder) as node:
         with node.holdings() as holdings:
-            connected = holdings.holdings()
-        with node.holder_desk() as desk:
-            entries = desk.ledger.entries(user=user, permit=permit, refused=True if refused else None)
-            stored = desk.ledger.sets([entry.id for entry in entries])
-            left = _left(desk.ledger.entries(user=user, permit=permit, refused=False), connected)
-    sizes = {one.entry: one.size for one in stored if one.cell is None}
+            policies = {holding.dataset: holding.policy for holding in holdings.holdings()}
+        with node.reading_holder_desk() as desk:
+            account = read_account(desk.ledger, policies, refused=refused, user=user, permit=permit)
     if as_json:
-        output.print_json({"entries": [_plain(entry, sizes) for entry in entries], "left": left})
-        return
+        output.print_json(_plain(account))
+    else:
+        _print(account)
+
+
+def _print(account: Account) -> None:
+    from salerno.analysis.service.account import budget_words, column_words, refusal_words, short
+
     heads = ("number", "asked", "user", "permit", "question", "holders", "persons", "refused")
     output.print_table(
         heads,
@@ -44,51 +48,30 @@ def ledger(
             (
                 entry.id,
                 entry.asked_at.isoformat(timespec="minutes"),
-                entry.user.rpartition("#")[2],
-                entry.permit.rpartition(":")[2],
+                short(entry.user),
+                short(entry.permit),
                 json.dumps(entry.question, ensure_ascii=False),
                 len(entry.holders),
-                sizes.get(entry.id),
+                account.persons.get(entry.id),
                 entry.refusal.code if entry.refusal else "",
             )
-            for entry in entries
+            for entry in account.entries
         ],
     )
-    for entry in entries:
+    for entry in account.entries:
         if entry.refusal:
             others = ", ".join(map(str, entry.refusal.entries))
             beside = f" (beside {others})" if others else ""
-            print(f"{entry.id}: {entry.refusal.what}{beside}")
-    for one in left:
-        print(
-            f"{one['user']} may ask {one['questions']} more different questions about {one['column']}"
-            f" of {one['dataset']}"
-        )
+            print(f"{entry.id}: {refusal_words(entry)}{beside}")
+    for column in account.columns:
+        if column.left is not None:
+            print(column_words(column))
+    for budget in account.budgets:
+        print(budget_words(budget))
 
 
-def _plain(entry: Entry, sizes: dict[int, int]) -> dict[str, Any]:
+def _plain(account: Account) -> dict[str, Any]:
     from salerno.kernel.values import to_plain
 
-    return {**to_plain(entry), "persons": sizes.get(entry.id)}
-
-
-def _left(entries: list[Entry], holdings: list[Any]) -> list[dict[str, Any]]:
-    """What remains of the questions that one user may ask about a column, where half is used up."""
-    from salerno.kernel.values import digest
-
-    most = {h.dataset: h.policy.max_questions_per_variable for h in holdings}
-    asked: dict[tuple[str, str, str], set[str]] = {}
-    for entry in entries:
-        for column in entry.columns:
-            key = (entry.user, entry.dataset, column)
-            asked.setdefault(key, set()).add(digest([entry.frame, entry.question]))
-    return [
-        {
-            "user": user,
-            "dataset": dataset,
-            "column": column,
-            "questions": max(0, most[dataset] - len(questions)),
-        }
-        for (user, dataset, column), questions in sorted(asked.items())
-        if most.get(dataset) and 2 * len(questions) >= most[dataset]
-    ]
+    entries = [{**to_plain(entry), "persons": account.persons.get(entry.id)} for entry in account.entries]
+    return {"entries": entries, "columns": to_plain(account.columns), "budgets": to_plain(account.budgets)}

@@ -176,6 +176,11 @@ class Node:
         """What a holder keeps of its runs: rounds and the ledger."""
         return self._opens(self._holder_desk)
 
+    @cached_property
+    def reading_holder_desk(self) -> Opens[HolderDesk]:
+        """What a holder keeps of its runs, to read only."""
+        return self._opens(self._holder_desk, reading=True)
+
     # what lives as long as the node
 
     @property
@@ -258,8 +263,8 @@ class Node:
 
         return AgentParts(
             door=self.door,
-            opens=self._opens(self._holder_desk),
-            reads=self._opens(self._holder_desk, reading=True),
+            opens=self.holder_desk,
+            reads=self.reading_holder_desk,
             keys=self.keys,
             resolver=self.resolver,
             own=self.own,

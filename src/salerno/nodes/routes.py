@@ -64,6 +64,15 @@ NAVIGATION: tuple[tuple[frozenset[ParticipantRole], NavigationItem], ...] = (
         NavigationItem("/holdings", "Holdings", "Connect data and publish descriptions.", _ROLES["steward"]),
     ),
     (
+        frozenset({HOLDER}),
+        NavigationItem(
+            "/ledger",
+            "Ledger",
+            "Who asked what of the data, what was refused and why, and what is left to ask.",
+            _ROLES["steward"] | _ROLES["operator"],
+        ),
+    ),
+    (
         frozenset({BODY}),
         NavigationItem(
             "/opt-out", "My choice", "Say whether your data may be used for secondary use.", _ROLES["citizen"]
@@ -197,11 +206,13 @@ def _of_role(node: Node, pages: Pages) -> list[ControllerRouterHandler]:
             ),
         ]
     if role is HOLDER:
+        from salerno.analysis.pages import ledger as ledger_pages
         from salerno.holdings import api as holdings_api
         from salerno.holdings import pages as holdings_pages
 
         return [
             *holdings_api.routes(node.holdings, node.holding_desk, publish),
             *holdings_pages.routes(pages, node.holdings, node.holding_desk, publish, node.catalogue),
+            *ledger_pages.routes(pages, node.reading_holder_desk, node.holdings),
         ]
     return []

@@ -176,7 +176,7 @@ def test_the_policy_of_a_holding(salerno: Salerno, holder: Path, tmp_path: Path)
 
 
 def test_the_ledger_of_a_holder_without_questions(salerno: Salerno, holder: Path) -> None:
-    assert salerno("ledger", holder, "--json").json == {"entries": [], "left": []}
+    assert salerno("ledger", holder, "--json").json == {"entries": [], "columns": [], "budgets": []}
     assert salerno("ledger", holder, "--refused").code == 0
 
 
