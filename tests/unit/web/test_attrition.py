@@ -17,9 +17,9 @@ def attrition(*steps: dict[str, Any]) -> dict[str, Any]:
 
 
 STEPS = (
-    {"step": "All persons", "persons": 2690, "dropped": None},
-    {"step": "Observed for a year", "persons": 1500, "dropped": 1190},
-    {"step": "No earlier bleeding", "persons": None, "dropped": None},
+    {"step": "All persons", "n_left": 2690, "n_dropped": 0},
+    {"step": "Observed for a year", "n_left": 1500, "n_dropped": 1190},
+    {"step": "No earlier bleeding", "n_left": None, "n_dropped": None},
 )
 
 
@@ -35,5 +35,5 @@ def test_each_step_is_a_bar_of_those_who_are_left_and_dropped() -> None:
 
 
 def test_without_any_figure_there_is_no_picture() -> None:
-    assert answer_chart(attrition({"step": "All", "persons": None})) is None
+    assert answer_chart(attrition({"step": "All", "n_left": None})) is None
     assert answer_chart(attrition()) is None
