@@ -1,4 +1,4 @@
-"""A steward's pages: connect data, describe and publish them."""
+"""A steward's pages: connect data, describe and publish them, and choose how much answers may tell."""
 
 from __future__ import annotations
 
@@ -20,10 +20,12 @@ from salerno.holdings.service import HoldingDesk, Holdings
 from salerno.kernel.codes import DataCategory
 from salerno.kernel.errors import SalernoError
 from salerno.permits.model import DisclosurePolicy
+from salerno.permits.rules import MEANINGS, PRESETS, preset, preset_of
 from salerno.web.callers import caller_of, needs
 from salerno.web.components import day_words
 from salerno.web.layout import Pages, sentence
 from salerno.web.sessions import Form, form_of
+from salerno.web.tables import value_text
 
 TEMPLATES = Path(__file__).with_name("templates")
 CATEGORIES = {category.value: category for category in DataCategory}
@@ -118,7 +120,45 @@ def routes(
             return show(request, None, {"_describe": sentence(error)})
         return pages.go("/holdings", f"The description of {description.title} is published.")
 
-    return [listing, connect, describe]
+    def show_policy(request: Req, holding_id: str, errors: dict[str, str] | None = None) -> Response[Any]:
+        with open_holdings() as holdings:
+            holding = holdings.holding(holding_id)
+        name = preset_of(holding.policy)
+        return pages.render(
+            request,
+            "holdings/policy.html",
+            title=f"Disclosure policy of {holding.title}",
+            crumbs=[("/holdings", "Holdings")],
+            errors=errors,
+            holding=holding,
+            name=name,
+            members=_members(holding.policy),
+            presets=[(each, each) for each in PRESETS],
+        )
+
+    @get("/holdings/{holding_id:str}/policy", guards=steward, sync_to_thread=False, include_in_schema=False)
+    def policy(request: Req, holding_id: FromPath[str]) -> Response[Any]:
+        return show_policy(request, holding_id)
+
+    @post("/holdings/{holding_id:str}/policy", guards=steward, sync_to_thread=False, include_in_schema=False)
+    def set_policy(request: Req, holding_id: FromPath[str]) -> Response[Any]:
+        name = form_of(request).text("preset")
+        try:
+            wanted = preset(name)
+        except SalernoError as error:
+            return show_policy(request, holding_id, {"preset": sentence(error)})
+        with open_holdings() as holdings:
+            holdings.set_policy(holding_id, wanted, caller_of(request).id)
+        return pages.go(
+            f"/holdings/{holding_id}/policy", f"The policy {name} is in force from the next question on."
+        )
+
+    return [listing, connect, describe, policy, set_policy]
+
+
+def _members(policy: DisclosurePolicy) -> list[tuple[str, str, str]]:
+    """Each member's name, value and meaning."""
+    return [(name, value_text(getattr(policy, name)), meaning) for name, meaning in MEANINGS.items()]
 
 
 def _row(holding: Holding, description: DatasetDescription | None) -> dict[str, Any]:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import fields, replace
+
 import pytest
 
 from salerno.kernel.errors import Invalid
 from salerno.permits.model import DisclosurePolicy
-from salerno.permits.rules import PRESETS, parse_policy, preset
+from salerno.permits.rules import MEANINGS, PRESETS, parse_policy, preset, preset_of
 
 
 def test_nothing_said_is_the_default() -> None:
@@ -58,3 +60,12 @@ def test_a_limit_of_zero_is_none() -> None:
     limited = DisclosurePolicy(max_questions_per_variable=7, epsilon=2.0)
     assert open_policy.stricter(limited).max_questions_per_variable == 7
     assert limited.stricter(open_policy).epsilon == 2.0
+
+
+def test_each_member_has_a_meaning() -> None:
+    assert list(MEANINGS) == [member.name for member in fields(DisclosurePolicy)]
+
+
+def test_a_policy_is_known_by_its_preset() -> None:
+    assert {name: preset_of(policy) for name, policy in PRESETS.items()} == {name: name for name in PRESETS}
+    assert preset_of(replace(PRESETS["acro"], min_cell=11)) == ""

@@ -24,7 +24,7 @@ from salerno.permits.rules.permit import (
     check_narrower,
     permit_state,
 )
-from salerno.permits.rules.policy import PRESETS, parse_policy, preset
+from salerno.permits.rules.policy import MEANINGS, PRESETS, parse_policy, preset, preset_of
 from salerno.permits.rules.states import (
     APPLICATION_STATES,
     FINAL_STATES,
@@ -40,6 +40,7 @@ __all__ = [
     "CRITERIA",
     "FINAL_STATES",
     "MAX_PERIOD_MONTHS",
+    "MEANINGS",
     "PERMIT_FIELDS",
     "PERMIT_STATES",
     "PRESETS",
@@ -63,4 +64,5 @@ __all__ = [
     "part_for",
     "permit_state",
     "preset",
+    "preset_of",
 ]

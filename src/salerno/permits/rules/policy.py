@@ -53,6 +53,27 @@ PRESETS: Mapping[str, DisclosurePolicy] = {
 }
 """Policies by the name of their source; ``salerno`` is the default."""
 
+MEANINGS: Mapping[str, str] = {
+    "min_cell": "Smallest number of persons behind a published figure",
+    "min_holders": "Fewest holders in an answer",
+    "max_parameter_ratio": "Most model parameters per observation",
+    "min_degrees_of_freedom": "Fewest residual degrees of freedom of a model",
+    "max_rounds": "Most rounds of one question",
+    "max_training_rounds": "Most rounds of a question that trains a model step by step",
+    "shared_risk_sets": "The hub may see pooled counts and risk sets per event time",
+    "holder_estimates": "Estimates of one holder alone may be told",
+    "masks": "Sums must be masked",
+    "dominance_persons": "How many persons may not make up most of a sum together; 0 for no limit",
+    "dominance_share": "The share of a sum that these may make up at most",
+    "p_percent": "Percentage to which nobody may work out the largest contribution to a sum; 0 for no limit",
+    "rounding": "Counts of tables are multiples of this; 0 leaves them",
+    "differencing": "Each question is held against the earlier ones of its user and permit",
+    "max_questions_per_variable": "Most different questions of one user that name a column; 0 for no limit",
+    "epsilon": "A permit's budget of differential privacy; 0 for no noise",
+    "epsilon_per_question": "What one question spends of the budget",
+}
+"""What each member of a policy means, for people."""
+
 _NOT_BELOW_ZERO = (
     "min_degrees_of_freedom",
     "dominance_persons",
@@ -101,6 +122,11 @@ def preset(name: str) -> DisclosurePolicy:
     if name not in PRESETS:
         raise Invalid("unknown-preset", f"There is no policy {name!r}", remedy=near(name, PRESETS))
     return PRESETS[name]
+
+
+def preset_of(policy: DisclosurePolicy) -> str:
+    """The name of the preset that a policy equals; empty when there is none."""
+    return next((name for name, each in PRESETS.items() if each == policy), "")
 
 
 def _check(policy: DisclosurePolicy) -> None:
