@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+import salerno
+from salerno.client.darwin import LAYOUTS, Layout, told
 from salerno.client.frames import Grid, answer_grids
 
 COLUMNS = (
@@ -36,7 +38,10 @@ _ABSENT = "NA"
 _SUBJECT = ("term", "variable", "name")
 _GROUP = ("outcome", "first", "second")
 _ADDITIONAL = ("time", "probabilities", "lower", "upper", "interval", "start_date", "end_date", "window")
-_COUNTS = ("count", "n", "n_missing", "events", "at_risk", "n_events")
+_COUNTS = (
+    "count", "n", "n_missing", "events", "at_risk", "n_events", "denominator_count", "outcome_count",
+    "person_days",
+)  # fmt: skip
 
 
 def summarised_rows(answer: Mapping[str, Any]) -> list[dict[str, Any]]:
@@ -50,9 +55,40 @@ def summarised_rows(answer: Mapping[str, Any]) -> list[dict[str, Any]]:
     """
     method = str(answer["method"])
     holders = " & ".join(str(holder) for holder in answer["holders"])
-    records = _estimate(answer["n"], "count", variable_name="number records")
-    rows = [records, *(row for grid in answer_grids(answer) for row in _of_grid(grid, method))]
+    layout = LAYOUTS.get(method)
+    if layout is None:
+        figures = [row for grid in answer_grids(answer) for row in _of_grid(grid, method)]
+    else:
+        figures = list(_of_layout(layout, answer["result"]))
+    records = _estimate(answer["n"], "count", variable_name="Number records")
+    rows = [records, *figures, *_settings(answer, layout)]
     return [{**row, "result_id": 1, "cdm_name": holders} for row in rows]
+
+
+def _settings(answer: Mapping[str, Any], layout: Layout | None) -> Iterator[dict[str, Any]]:
+    """What the format says of a whole result, as rows: how omopgenerics writes settings into a file."""
+    result = answer["result"]
+    known = {
+        "result_type": layout.result_type if layout else f"salerno_{answer['method']}",
+        "package_name": "salerno",
+        "package_version": salerno.__version__,
+        "min_cell_count": (answer.get("disclosure") or {}).get("min_cell"),
+    }
+    if layout:
+        known |= {k: v for k, v in result.items() if isinstance(v, str | int | float)}
+    for name, value in known.items():
+        if value is not None:
+            yield _estimate(value, name, variable_name="settings")
+
+
+def _of_layout(layout: Layout, result: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+    for found in told(layout, result):
+        about = {"variable_name": found.figure.variable, "variable_level": found.figure.level}
+        for prefix, named in found.parts.items():
+            if named:
+                about[f"{prefix}_name"] = _JOIN.join(named)
+                about[f"{prefix}_level"] = _JOIN.join(named.values())
+        yield _estimate(found.value, found.figure.estimate, **about)
 
 
 def _of_grid(grid: Grid, method: str) -> Iterator[dict[str, Any]]:
