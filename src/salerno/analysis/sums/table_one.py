@@ -27,10 +27,11 @@ from salerno.catalogue.model import Datatype, Variable
 Counts = NDArray[np.int64]
 
 EDGES: tuple[float, ...] = (
-    *range(16), 18, 20, 25, *range(30, 106, 5), 110, 120, 150, 180, 270, 365, 545, 730, 1095, 1460, 1825,
+    *range(16), 18, 20, 25, *range(30, 106, 5), 110, 120, 135, 150, 165, *range(180, 185), 210, 240, 270,
+    300, 330, 360, *range(365, 368), 545, 730, 732, 1095, 1460, 1825, *range(1900, 2101, 2),
     *range(2555, 36500, 730), 50_000, 100_000, 1_000_000,
 )  # fmt: skip
-"""Edges between which numbers are counted: fine where ages and days are, coarse beyond."""
+"""Edges between which numbers are counted: fine where ages, days of follow-up and calendar years are."""
 
 
 @dataclass(frozen=True)

@@ -168,7 +168,7 @@ def test_characteristics(cdm: Path, parts: list[Path]) -> None:
         ),
     )
     rows = rows_of(cdm, frame)
-    result = ask({"method": "characteristics", "by": "group"}, frame, parts).result
+    result = ask({"method": "characteristics", "by": "group", "numbers": ["index_year"]}, frame, parts).result
     assert {g["group"]: g["n"] for g in result["groups"]} == rows.group.value_counts().to_dict()
     for level in result["levels"]:
         of_group = rows[rows.group == level["group"]]
@@ -183,6 +183,11 @@ def test_characteristics(cdm: Path, parts: list[Path]) -> None:
             assert found["mean"] == pytest.approx(of_group[name].mean())
             assert found["sd"] == pytest.approx(of_group[name].std())
         assert numbers[group, "age"]["q50"] == pytest.approx(of_group.age.median(), abs=5)
+        # Years lie between edges of their own: days of the same size would be told in steps of two years.
+        for name, q in (("q25", 0.25), ("q50", 0.5), ("q75", 0.75)):
+            assert numbers[group, "index_year"][name] == pytest.approx(
+                np.quantile(of_group.index_year, q, method="inverted_cdf"), abs=2
+            )
 
 
 def test_the_window_of_a_covariate(cdm: Path) -> None:
