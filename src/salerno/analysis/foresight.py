@@ -97,9 +97,18 @@ def dictionary_of(description: DatasetDescription, frame: StudyFrame) -> Diction
 
 
 _ENTRIES = frozenset(
-    {"groups", "washout_days", "outcome", "allow_prior_outcome", "follow_up_days", "covariates", "where"}
+    {
+        "groups",
+        "washout_days",
+        "outcome",
+        "allow_prior_outcome",
+        "follow_up_days",
+        "covariates",
+        "where",
+        "complete",
+    }
 )
-_PLAIN = frozenset({"table", "where"})
+_PLAIN = frozenset({"table", "where", "complete"})
 
 
 def _set_fields(frame: StudyFrame) -> set[str]:

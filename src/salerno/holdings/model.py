@@ -225,6 +225,7 @@ class StudyFrame:
         follow_up_days: Longest follow-up; None means to the end of observation.
         drug: Columns on the use of a drug.
         where: Conditions on the frame's columns.
+        complete: Columns of which each row must have a value, so that all questions rest on the same persons.
     """
 
     table: str = ""
@@ -243,6 +244,7 @@ class StudyFrame:
     concepts: Concepts | None = None
     treatments: Treatments | None = None
     where: tuple[Condition, ...] = ()
+    complete: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

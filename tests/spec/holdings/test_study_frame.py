@@ -103,6 +103,7 @@ CASES: list[tuple[str, str, dict[str, Any], dict[str, Any] | None]] = [
         {"where": (Condition(column="group", operator="in", value=["b"]),)},
         None,
     ),
+    ("a column that is complete", "A@100", {"complete": ("age", "sex")}, {"age": 40}),
 ]
 
 

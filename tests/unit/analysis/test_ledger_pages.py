@@ -132,3 +132,25 @@ def test_what_is_left_counts_all_questions_of_a_user_and_all_spending_of_a_permi
     unlimited = read_account(kept, {"d": DisclosurePolicy(max_questions_per_variable=0)})  # type: ignore[arg-type]
     assert {one.left for one in unlimited.columns} == {None}
     assert [one.left for one in unlimited.budgets] == [None]
+
+
+def test_complete_rows_lift_a_refusal_over_missing_values(tmp_path: Path) -> None:
+    """Two questions that differ by three persons without a value are answered on complete rows alone."""
+    rows = "".join(f"{20 + i % 60},{'' if i < 3 else 20 + i % 15 + 0.5},{i % 2}\n" for i in range(200))
+    (tmp_path / "a.csv").write_text("age,bmi,ill\n" + rows)
+    questions = (
+        {"method": "describe", "variables": ["age"]},
+        {"method": "glm", "formula": "ill ~ age + bmi", "family": "binomial"},
+    )
+    with LocalSpace([tmp_path / "a.csv"]) as space:
+        space.ask(questions[0])
+        with pytest.raises(Refused, match="by too few") as refused:
+            space.ask(questions[1])
+        assert '"complete": ["age", "bmi", "ill"]' in refused.value.remedy.replace("'", '"')
+    with LocalSpace([tmp_path / "a.csv"]) as space:
+        for question in questions:
+            space.ask(question, frame={"complete": ["age", "bmi", "ill"]})
+        with space._holders[0].reading_holder_desk() as desk:
+            account = read_account(desk.ledger, {})
+    assert set(account.persons.values()) == {197}
+    assert [entry.refusal for entry in account.entries] == [None, None]

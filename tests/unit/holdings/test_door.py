@@ -89,6 +89,7 @@ OUTSIDE = [
         {},
         {"frame": StudyFrame(where=(Condition(column="place", operator="==", value="town 1"),))},
     ),
+    ("permit-column", {}, {"frame": StudyFrame(complete=("place",))}),
 ]
 
 

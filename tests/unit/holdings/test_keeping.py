@@ -74,6 +74,7 @@ def test_a_second_question_gets_the_frame_of_the_first(
         {"salt": b"other"},
         {"min_cell": 6},
         {"frame": StudyFrame(where=(Condition(column="age", operator=">", value=30),))},
+        {"frame": StudyFrame(complete=("age",))},
     ],
 )
 def test_whatever_decides_on_the_rows_makes_another_frame(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date
 from typing import Any, cast
 
@@ -85,11 +85,12 @@ def read_frame(form: Form) -> FilledFrame:
     if kind == "json":
         return _read_json(form)
     where = _where(form, filled)
+    complete = tuple(name for part in form.text("complete").split(",") if (name := part.strip()))
     if kind not in KINDS or kind == "tables":
-        filled.frame = StudyFrame(table=form.text("table"), where=where)
+        filled.frame = StudyFrame(table=form.text("table"), where=where, complete=complete)
         return filled
     make = _population if kind == "population" else _entries
-    filled.frame = make(form, filled, where)
+    filled.frame = replace(make(form, filled, where), complete=complete)
     return _checked(filled)
 
 
@@ -267,7 +268,9 @@ def _guess(text: str) -> str | int | float:
 
 def frame_facts(frame: StudyFrame) -> list[tuple[str, str]]:
     """A frame in words."""
-    where = ("Only rows with", "; ".join(f"{c.column} {c.operator} {c.value}" for c in frame.where))
+    conditions = [f"{c.column} {c.operator} {c.value}" for c in frame.where]
+    conditions += [f"a value of {name}" for name in frame.complete]
+    where = ("Only rows with", "; ".join(conditions))
     if frame.population is not None:
         return [*_population_facts(frame.population), ("A row is", _rows_words(frame)), where]
     if not frame.groups:

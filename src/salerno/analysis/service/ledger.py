@@ -10,6 +10,7 @@ has ended.
 from __future__ import annotations
 
 import hashlib
+import json
 import threading
 from collections import OrderedDict
 from collections.abc import Iterable, Sequence
@@ -130,8 +131,7 @@ class Ledger:
                 "The persons behind the question differ from those of earlier ones by too few",
                 details=conflict.what,
                 entries=conflict.sources,
-                remedy="Ask about a group that differs by more, or rest all questions on the same persons: a "
-                "condition of the study's frame can leave out those who lack a value that any of them uses.",
+                remedy=_remedy(entry, earlier),
             )
         return Claim(entry, families, numbering, last)
 
@@ -278,6 +278,23 @@ def entry_of(
         holders=scope.holders,
         asked_at=now,
         until=view.permit.valid_until + RETENTION,
+    )
+
+
+def _remedy(entry: Entry, earlier: Sequence[Entry]) -> str:
+    """What to do about a difference of too few persons.
+
+    It names the columns of all questions of this user, which the user knows: which of them stands in the way
+    would tell whom the difference is about.
+    """
+    own = [entry, *(one for one in earlier if one.user == entry.user)]
+    columns = sorted({column for one in own for column in one.columns})
+    if not columns:
+        return "Ask about a group that differs by more."
+    return (
+        "Ask about a group that differs by more. Where values are missing, all questions of a study rest on "
+        f"the same persons if its frame has 'complete': {json.dumps(columns, ensure_ascii=False)}; "
+        "what was answered about others before still counts."
     )
 
 

@@ -26,13 +26,7 @@ def condition_expression(table: ibis.Table, condition: Condition, *, where: str)
     Raises:
         Invalid: Unknown column or operator, or a value that the column's type cannot be compared with.
     """
-    if condition.column not in table.columns:
-        raise Invalid(
-            "unknown-column",
-            f"{where} has no column {condition.column!r}",
-            remedy=near(condition.column, table.columns),
-        )
-    column = table[condition.column]
+    column = _column(table, condition.column, where)
     met = _compared(column, condition)
     # Engines differ on whether NaN is equal to itself or greater than others; to us it is a missing value.
     return met & ~column.isnan() if isinstance(column.type(), dt.Floating) else met
@@ -69,15 +63,28 @@ def _compared(column: ibis.ir.Column, condition: Condition) -> ibis.ir.BooleanVa
     )
 
 
-def keep_rows(table: ibis.Table, conditions: Sequence[Condition], *, where: str) -> ibis.Table:
-    """The rows that meet all conditions.
+def keep_rows(
+    table: ibis.Table, conditions: Sequence[Condition], *, where: str, complete: Sequence[str] = ()
+) -> ibis.Table:
+    """The rows that meet all conditions and have a value of each column that must be complete.
 
     Raises:
         Invalid: See `condition_expression`.
     """
-    if not conditions:
-        return table
-    return table.filter([condition_expression(table, c, where=where) for c in conditions])
+    met = [condition_expression(table, c, where=where) for c in conditions]
+    met += [_has_value(_column(table, name, where)) for name in complete]
+    return table.filter(met) if met else table
+
+
+def _column(table: ibis.Table, name: str, where: str) -> ibis.ir.Column:
+    if name not in table.columns:
+        raise Invalid("unknown-column", f"{where} has no column {name!r}", remedy=near(name, table.columns))
+    return table[name]
+
+
+def _has_value(column: ibis.ir.Column) -> ibis.ir.BooleanValue:
+    present = column.notnull()
+    return present & ~column.isnan() if isinstance(column.type(), dt.Floating) else present
 
 
 def _value(datatype: dt.DataType, value: Any, column: str) -> ibis.ir.Scalar:

@@ -118,11 +118,11 @@ class IbisEngine:
         """Base columns by table that a frame is computed from, without keys that no study sees."""
         if holding.kind == "omop" and not frame.table:
             return columns_needed(frame)
-        if not frame.where and not columns:
+        if not frame.where and not frame.complete and not columns:
             return {}
         with self._source(holding) as source:
             name, table = self._plain_table(source, holding, frame)
-            named = {condition.column for condition in frame.where} | set(columns)
+            named = {condition.column for condition in frame.where} | {*frame.complete, *columns}
             unknown = sorted(named - set(table.columns) - {HOLDER})
             if unknown:
                 offered = set(table.columns) - _hidden(holding, table)
@@ -209,7 +209,7 @@ class IbisEngine:
         resolved = cohorts.resolved(frame)
         check_columns(kept_for.permit if kept_for else "", scope, columns_needed(resolved))
         study = study_table(resolved, cohorts)
-        rows = keep_rows(study.rows, frame.where, where="The frame")
+        rows = keep_rows(study.rows, frame.where, where="The frame", complete=frame.complete)
         # Kept once, as every round reads it: the joins cost more than all sums over their result.
         kept = source.keep("study_frame", rows)
         found = describe_study(source, kept, study, min_cell=min_cell)
@@ -262,7 +262,7 @@ class IbisEngine:
         rows = permitted_rows(table, name, holding, scope)
         if opted_out and holding.personal:
             rows = without_opted_out(source, holding, name, table, rows, person, opted_out, salt)
-        rows = keep_rows(rows, frame.where, where=f"The table {name!r}")
+        rows = keep_rows(rows, frame.where, where=f"The table {name!r}", complete=frame.complete)
         offered = [
             column
             for column in rows.columns

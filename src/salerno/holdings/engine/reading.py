@@ -38,7 +38,8 @@ def read_rows(
     check_frame(frame)
     with _opened(source, without, limits) as (opened, cohorts):
         built = study_table(cohorts.resolved(frame), cohorts).rows
-        rows: pa.Table = opened.fetch(keep_rows(built, frame.where, where="The frame").drop(KEY))
+        kept = keep_rows(built, frame.where, where="The frame", complete=frame.complete)
+        rows: pa.Table = opened.fetch(kept.drop(KEY))
     return rows
 
 
