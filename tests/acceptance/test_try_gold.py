@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from salerno.nodes.local import LocalSpace
+from salerno.permits.model import DisclosurePolicy
 
 DATA = Path(__file__).parents[3] / "shared" / "data" / "exactness"
 pytestmark = pytest.mark.skipif(
@@ -20,6 +21,10 @@ pytestmark = pytest.mark.skipif(
 )
 
 RELATIVE = 1e-6
+
+# R's figures rest on the rows that are complete for each of them, and these differ by few persons from one to
+# the next: what the ledger is there to refuse, and what this file is not about.
+FORGETFUL = DisclosurePolicy(differencing=False)
 
 
 def gold() -> dict[str, list[list[str]]]:
@@ -43,13 +48,13 @@ def lung(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalSpace]:
             writer = csv.DictWriter(out, rows[0].keys())
             writer.writeheader()
             writer.writerows(row for row in rows if row["site"] == site)
-    with LocalSpace(paths) as space:
+    with LocalSpace(paths, policy=FORGETFUL) as space:
         yield space
 
 
 @pytest.fixture(scope="module")
 def cnsim() -> Iterator[LocalSpace]:
-    with LocalSpace([DATA / f"CNSIM{number}.csv" for number in (1, 2, 3)]) as space:
+    with LocalSpace([DATA / f"CNSIM{number}.csv" for number in (1, 2, 3)], policy=FORGETFUL) as space:
         yield space
 
 

@@ -15,7 +15,10 @@ from salerno.cli.options import commands
 COMMANDS: dict[str, tuple[str, str]] = {
     "demo": ("demo:demo", "Run a data space here, ask three countries."),
     "try": ("demo:try_", "Ask a question of your own files."),
-    "methods": ("studies:methods", "List the analysis methods."),
+    "methods": (
+        "studies:methods",
+        "List the analysis methods, or say how one is asked and what it answers.",
+    ),
     "doctor": ("doctor:doctor", "Check versions, disk, port, clock and optional programs."),
     "log-in": ("accounts:log_in", "Log in at a node, and stay logged in."),
     "log-out": ("accounts:log_out", "End the session at a node and forget it."),
