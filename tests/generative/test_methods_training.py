@@ -14,7 +14,7 @@ from salerno.kernel.errors import Refused
 from salerno.permits.model import DisclosurePolicy
 from tests.unit.analysis.methods.harness import OPEN, run
 
-FEW = settings(max_examples=4, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True)
+FEW = settings(max_examples=2, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True)
 POLICIES = st.sampled_from([OPEN, DisclosurePolicy(min_cell=8)])
 
 
