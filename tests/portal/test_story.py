@@ -45,7 +45,7 @@ def connect(visit: Any, space: Space, holder: str, login: str, title: str, seed:
     page.get_by_role("button", name="Compute the description").click()
     page.get_by_text("is published").first.wait_for()
     steward.check(f"{holder}-holdings")
-    page.get_by_role("link", name="The disclosure policy of").click()
+    page.get_by_role("link", name=f"The disclosure policy of {title}").click()
     page.get_by_role("button", name="Use this policy").click()
     page.get_by_text("is in force from the next question on").wait_for()
     steward.check(f"{holder}-policy")
