@@ -66,7 +66,9 @@ check: $(VENV)/.development
 	.ci/registry-hosts
 
 bench: $(VENV)/.development
-	@set -e; for file in benchmarks/[a-z]*.py; do echo "== $$file"; $(BIN)/python "$$file"; done
+	@missed=; for file in $(filter-out $(addprefix benchmarks/,memory.py network.py peers.py),$(wildcard benchmarks/*.py)); do \
+	  echo "== $$file"; $(BIN)/python "$$file" || missed="$$missed $$file"; done; \
+	if [ -n "$$missed" ]; then echo "Not all that is promised holds:$$missed" >&2; exit 1; fi
 
 docs: $(VENV)/.development
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet

@@ -320,7 +320,7 @@ TOO_LONG_FOR_TRINO = {
     "treatment_patterns",
 }
 CLUSTER_ROUNDS = 4
-"""On a cluster a round takes a second; by this one every kind of expression that a method has was asked."""
+"""On a cluster a round takes seconds, so a method's later rounds are asked of PostgreSQL alone."""
 
 
 @pytest.mark.parametrize(
