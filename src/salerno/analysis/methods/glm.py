@@ -41,7 +41,7 @@ from salerno.analysis.sums.fit import Fit, first_point, null_deviance
 from salerno.analysis.sums.likelihood import Closing, Outcome, Point, local_closing, local_step, local_survey
 from salerno.analysis.sums.newton import Maximum, Newton, advance, invert
 from salerno.analysis.sums.prediction import profiles
-from salerno.analysis.sums.regression import Survey
+from salerno.analysis.sums.regression import Survey, released_by
 from salerno.analysis.sums.robust import ERRORS, errors_of
 from salerno.analysis.terms import Numeric
 from salerno.kernel.errors import Invalid, Refused
@@ -224,7 +224,8 @@ def local(view: ir.Table, state: State) -> Aggregate:
     """Place knots, survey the holder's rows, or sum what a Newton step or the answer needs."""
     outcome = state.model.outcome
     if isinstance(state, Knotting):
-        return state.placing.local(view)
+        complete = outcome.complete(view).fill_null(False)
+        return replace(state.placing.local(view), released=released_by(view, outcome.formula, complete))
     if isinstance(state, Surveying):
         return local_survey(view, outcome, state.survey)
     if isinstance(state, Finishing):

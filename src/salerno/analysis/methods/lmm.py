@@ -41,7 +41,7 @@ from salerno.analysis.sums.design import design_of
 from salerno.analysis.sums.groups import Found, Model, local_blocks, local_survey
 from salerno.analysis.sums.mixed import Blocks, Fitted, Root, effects_at, profile, sums_at
 from salerno.analysis.sums.newton import SINGULAR
-from salerno.analysis.sums.regression import Survey, term_rows
+from salerno.analysis.sums.regression import Survey, released_by, term_rows
 from salerno.analysis.terms import Numeric
 from salerno.kernel.errors import Invalid, Refused
 
@@ -156,7 +156,8 @@ def start(question: Question, scope: Scope) -> Knotting | Surveying:
 def local(view: ir.Table, state: State) -> Aggregate:
     """Place knots, survey the rows, or sum the likelihood's parts."""
     if isinstance(state, Knotting):
-        return state.placing.local(view)
+        complete = state.model.complete(view).fill_null(False)
+        return replace(state.placing.local(view), released=released_by(view, state.model.formula, complete))
     if isinstance(state, Surveying):
         return local_survey(view, state.model, state.survey)
     if isinstance(state, Telling):
