@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import functools
+import operator
+
 import ibis
 import ibis.expr.types as ir
 
@@ -26,7 +29,8 @@ def paths_frame(asked: Treatments, entries: ir.Table, tables: Tables) -> ir.Tabl
     ranked = fresh.mutate(line=ibis.row_number().over(ibis.window(group_by=ENTRY, order_by=fresh.day)))
     told = ranked.filter(ranked.line < asked.most_lines)
     paths = told.group_by(ENTRY).aggregate(
-        path=told["name"].group_concat(NEXT, order_by=told.day),
+        # Not as an ordered text aggregate, which Spark does not have.
+        path=_in_a_row([told["name"].max(where=told.line == line) for line in range(asked.most_lines)], NEXT),
         first_line=told["name"].max(where=told.line == 0),
         n_lines=told.count().cast("int64"),
     )
@@ -80,7 +84,9 @@ def _lines(asked: Treatments, spans: ir.Table) -> ir.Table:
     short = (taken["size"] > 1) & (taken.until - taken.day < asked.combination_days)
     kept = taken.filter(~short | (taken.begin == taken.newest))
     sets = kept.group_by([*ENTRY, "day", "until"]).aggregate(
-        name=kept.treatment.group_concat(WITH, order_by=kept.treatment)
+        name=_in_a_row(
+            [kept.treatment.max(where=kept.treatment == name) for name in sorted(asked.events)], WITH
+        )
     )
     # Neighbours of one set are one line; how long it lasts tells whether it counts.
     before = ibis.window(group_by=ENTRY, order_by=sets.day)
@@ -93,3 +99,9 @@ def _lines(asked: Treatments, spans: ir.Table) -> ir.Table:
         day=numbered.day.min(), days=(numbered.until - numbered.day).sum()
     )
     return lines.filter(lines["days"] >= asked.min_days).select(*ENTRY, "day", "name")
+
+
+def _in_a_row(names: list[ir.StringValue], between: str) -> ir.StringValue:
+    """The names that are not missing, as one text."""
+    parts = [(between + name).fill_null("") for name in names]
+    return functools.reduce(operator.add, parts).substr(len(between))
