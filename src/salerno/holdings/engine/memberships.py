@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 import ibis
 import ibis.expr.types as ir
@@ -42,19 +43,38 @@ def cohorts_frame(frame: StudyFrame, tables: Tables) -> ir.Table:
     return kept.select(**columns)
 
 
-def attrition_frame(steps: Mapping[str, ir.Table]) -> tuple[ir.Table, tuple[str, ...]]:
-    """One row per person with the last step that the person met, and all steps in their order.
+@dataclass(frozen=True)
+class Attrition:
+    """How far persons come through the steps of a frame.
 
     Args:
-        steps: Persons left after each step, in order; a later one is within an earlier one.
+        steps: In order; who meets a later one has met the earlier ones.
+        met: Persons' keys with the number of a step that they met, from 1 on; several rows of a person count
+            as the furthest.
     """
-    labels = tuple(f"{number}. {step}" for number, step in enumerate(steps, 1))
+
+    steps: tuple[str, ...]
+    met: ir.Table
+
+    def last(self) -> ir.Table:
+        """One row per person with the last step that the person met."""
+        return self.met.group_by(KEY).aggregate(met=self.met.met.max())
+
+
+def attrition_of(steps: Mapping[str, ir.Table]) -> Attrition:
+    """Attrition from the persons left after each step, in order."""
     marked = [
         table.select(**{KEY: table[KEY], "met": ibis.literal(number, type="int64")})
         for number, table in enumerate(steps.values(), 1)
     ]
     every = marked[0] if len(marked) == 1 else ibis.union(*marked, distinct=False)
-    last = every.group_by(KEY).aggregate(met=every.met.max())
+    return Attrition(tuple(steps), every)
+
+
+def attrition_frame(attrition: Attrition) -> tuple[ir.Table, tuple[str, ...]]:
+    """One row per person with the last step that the person met, and all steps in their order."""
+    labels = tuple(f"{number}. {step}" for number, step in enumerate(attrition.steps, 1))
+    last = attrition.last()
     named = ibis.cases(*((last.met == number, label) for number, label in enumerate(labels, 1)))
     return last.select(**{KEY: last[KEY], "step": named}), labels
 

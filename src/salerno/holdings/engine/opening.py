@@ -149,20 +149,15 @@ class IbisEngine:
         with self._source(holding) as source:
             cohorts = permitted_cohorts(source, holding, None, frozenset(), b"")
             frame = cohorts.resolved(frame)
-            steps = attrition_steps(frame, cohorts, cohorts.prepare(frame))
-            counted = ibis.union(
-                *(
-                    table.aggregate(persons=table[KEY].nunique()).mutate(step=ibis.literal(number))
-                    for number, table in enumerate(steps.values())
-                ),
-                distinct=False,
-            )
-            counts = {row["step"]: row["persons"] for row in source.fetch(counted).to_pylist()}
+            attrition = attrition_steps(frame, cohorts, cohorts.prepare(frame))
+            reached = attrition.last()
+            counted = reached.group_by("met").aggregate(persons=reached.count())
+            counts = {row["met"]: row["persons"] for row in source.fetch(counted).to_pylist()}
         least = holding.policy.min_cell
         shown: list[AttritionStep] = []
         last: int | None = None
-        for number, step in enumerate(steps):
-            persons = int(counts[number])
+        for number, step in enumerate(attrition.steps, 1):
+            persons = sum(count for met, count in counts.items() if met >= number)
             safe = persons >= least and (last is None or last == persons or last - persons >= least)
             shown.append(AttritionStep(step=step, persons=persons if safe else None))
             last = persons if safe else last

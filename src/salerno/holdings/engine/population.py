@@ -5,7 +5,6 @@ No row per person and calendar interval is ever made: a span is one row however 
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import ibis
@@ -17,18 +16,25 @@ from salerno.holdings.model import Population
 
 STRATUM = [KEY, "age_group"]
 
+_KNOWN = 5
+"""The step from which on a span has an age group."""
+
 
 @dataclass(frozen=True)
 class Spans:
     """A population on its way.
 
     Args:
-        by_step: Persons left after each step, in order.
+        steps: What leaves persons out, in order.
+        met: Persons' keys and ``met``, the number of the last step met by a span of theirs.
         observed: One row per person, age group and span of time in the population.
+        often: Keys of the persons who may have several spans in an age group.
     """
 
-    by_step: dict[str, ir.Table]
+    steps: tuple[str, ...]
+    met: ir.Table
     observed: ir.Table
+    often: ir.Table
 
 
 def age_label(group: tuple[int, int]) -> str:
@@ -58,54 +64,80 @@ def observed_spans(asked: Population, tables: Tables, keep: Keep) -> Spans:
             "until": periods.observation_period_end_date,
         }
     )
-    # A person is observed once on a day, even where periods overlap.
+    # A person is observed once on a day, even where periods overlap. Most have one, which needs no sorting.
     valid = spans.filter(spans.date <= spans.until)
-    once = only_many(valid, [KEY], lambda many: joined(many, [KEY], 0).select(KEY, "date", "until"))
-    who = persons.select(KEY, "year_of_birth", "month_of_birth", "day_of_birth", sex=sex_of(persons))
-    found = keep("observed_persons", who.join(once, KEY, how="inner"))
-    born = found.filter(found.year_of_birth.notnull())
-    in_study = born.filter((born.date <= asked.study_end) & (born.until >= asked.study_start))
-    after = _later(in_study.date, asked.prior_observation_days)
-    known = in_study.mutate(
-        start_date=ibis.greatest(after, ibis.literal(asked.study_start)),
-        end_date=ibis.least(in_study.until, ibis.literal(asked.study_end)),
+    counted = valid.group_by(KEY).aggregate(_rows=valid.count())
+    often = keep("observed_often", counted.filter(counted["_rows"] > 1).select(KEY))
+    several = joined(valid.semi_join(often, KEY), [KEY], 0).select(KEY, "date", "until")
+    once = valid.anti_join(often, KEY).union(several, distinct=False)
+    who = persons.select(
+        KEY, "year_of_birth", sex=sex_of(persons), month_of_birth=_month(persons), day_of_birth=_day(persons)
     )
-    known = known.filter(known.start_date <= known.end_date)
-    aged = _in_age_groups(known, asked)
-    steps = {
-        "person with a time of observation": found,
-        "year of birth known": born,
-        "observed in the study period": in_study,
-        f"{asked.prior_observation_days} days of prior observation": known,
-        "in an age group": aged,
-    }
-    if asked.target is not None:
-        aged = _within(aged, lasting(asked.target, tables))
-        steps["in the target cohort"] = aged
-    return Spans(steps, aged)
+    spans = keep("observed_persons", _in_study(asked, who.join(once, KEY, how="inner")))
+    aged = _in_age_groups(spans.filter(spans.met >= _KNOWN), asked)
+    met = spans.select(KEY, "met")
+    steps = (
+        "person with a time of observation",
+        "year of birth known",
+        "observed in the study period",
+        f"{asked.prior_observation_days} days of prior observation",
+        "in an age group",
+    )
+    if asked.target is None:
+        return Spans(steps, met, aged, often)
+    entered = joined(lasting(asked.target, tables), [KEY], 0).select(KEY, "date", "until")
+    aged = keep("observed_target", _within(aged, entered))
+    counted = entered.group_by(KEY).aggregate(_rows=entered.count())
+    often = often.union(counted.filter(counted["_rows"] > 1).select(KEY), distinct=True)
+    last = aged.select(**{KEY: aged[KEY], "met": ibis.literal(len(steps) + 1, type="int64")})
+    return Spans((*steps, "in the target cohort"), met.union(last, distinct=False), aged, often)
+
+
+def _in_study(asked: Population, spans: ir.Table) -> ir.Table:
+    """Each span as far as it lies in the study, with the ages at its ends and the last step that it met.
+
+    All that costs time is computed here, once per span: adding days to a date takes as long as fifty sums.
+    """
+    first_day, last_day = ibis.literal(asked.study_start), ibis.literal(asked.study_end)
+    cut = spans.mutate(
+        start_date=ibis.greatest(_later(spans.date, asked.prior_observation_days), first_day),
+        end_date=ibis.least(spans.until, last_day),
+    )
+    cut = cut.mutate(age_from=_age(cut, cut.start_date), age_to=_age(cut, cut.end_date))
+    ages = [(cut.age_to >= first) & (cut.age_from <= last) for first, last in asked.age_groups]
+    conditions = (
+        cut.year_of_birth.notnull(),
+        (cut.date <= last_day) & (cut.until >= first_day),
+        cut.start_date <= cut.end_date,
+        ibis.or_(*ages),
+    )
+    met: ir.Value = ibis.literal(1 + len(conditions), type="int64")
+    for number, holds in reversed(list(enumerate(conditions, 1))):
+        met = holds.ifelse(met, ibis.literal(number, type="int64"))
+    return cut.select(
+        KEY,
+        "sex",
+        "year_of_birth",
+        "month_of_birth",
+        "day_of_birth",
+        "start_date",
+        "end_date",
+        "age_from",
+        "age_to",
+        met=met,
+    )
 
 
 def population_frame(asked: Population, tables: Tables, keep: Keep) -> ir.Table:
     """All spans of a population; see `Population`."""
-    observed = keep("observed_spans", observed_spans(asked, tables, keep).observed)
-    parts = [_row(_with_last_end(observed), "observed")]
+    found = observed_spans(asked, tables, keep)
+    observed = keep("observed_spans", _with_last_end(found.observed, found.often))
+    parts = [_row(observed, "observed")]
     for number, (name, definition) in enumerate(asked.outcomes.items()):
         happened = joined(lasting(definition, tables), [KEY], 0).select(KEY, "date", "until")
         happened = keep(f"outcome_{number}", happened)
         parts += _outcome_parts(asked, observed, name, happened)
     return ibis.union(*parts, distinct=False) if len(parts) > 1 else parts[0]
-
-
-def only_many(table: ir.Table, keys: list[str], change: Callable[[ir.Table], ir.Table]) -> ir.Table:
-    """Change the rows whose keys others have as well; most persons have one row, which needs no sorting."""
-    repeated = table.group_by(keys).aggregate(_rows=table.count())
-    repeated = repeated.filter(repeated["_rows"] > 1).drop("_rows")
-    changed = change(table.semi_join(repeated, keys))
-    single = table.anti_join(repeated, keys)
-    for name in changed.columns:
-        if name not in single.columns:
-            single = single.mutate(**{name: ibis.null(changed[name].type())})
-    return single.select(*changed.columns).union(changed, distinct=False)
 
 
 def _outcome_parts(asked: Population, observed: ir.Table, name: str, happened: ir.Table) -> list[ir.Table]:
@@ -120,7 +152,7 @@ def _outcome_parts(asked: Population, observed: ir.Table, name: str, happened: i
     )
     cases = cases.filter(cases.start_date <= cases.end_date)
     return [
-        _row(_with_last_end(known), "known", name),
+        _row(known, "known", name),
         _row(_with_last_end(_at_risk(asked, known, happened)), "at_risk", name),
         _row(_with_last_end(cases), "case", name),
     ]
@@ -170,44 +202,54 @@ def _at_risk(asked: Population, known: ir.Table, happened: ir.Table) -> ir.Table
 def _in_age_groups(spans: ir.Table, asked: Population) -> ir.Table:
     """The part of each span in each age group."""
     parts = []
-    for group in asked.age_groups:
-        first, last = group
-        # Years alone tell most persons apart, at a fraction of the cost of their birthdays.
-        near = spans.filter(
-            (spans.end_date.year() - spans.year_of_birth >= first)
-            & (spans.start_date.year() - spans.year_of_birth <= last + 1)
+    for first, last in asked.age_groups:
+        part = spans.filter((spans.age_to >= first) & (spans.age_from <= last))
+        before_next = _later(_birthday(part, last + 1), -1)
+        parts.append(
+            part.select(
+                **{
+                    KEY: part[KEY],
+                    "sex": part.sex,
+                    "age_group": ibis.literal(age_label((first, last))),
+                    "start_date": (part.age_from < first).ifelse(_birthday(part, first), part.start_date),
+                    "end_date": (part.age_to > last).ifelse(before_next, part.end_date),
+                }
+            )
         )
-        part = near.select(
-            **{
-                KEY: near[KEY],
-                "sex": near.sex,
-                "age_group": ibis.literal(age_label(group)),
-                "start_date": ibis.greatest(near.start_date, _birthday(near, first)),
-                "end_date": ibis.least(near.end_date, _later(_birthday(near, last + 1), -1)),
-            }
-        )
-        parts.append(part.filter(part.start_date <= part.end_date))
     return ibis.union(*parts, distinct=False) if len(parts) > 1 else parts[0]
 
 
-def _birthday(persons: ir.Table, age: int) -> ir.Value:
-    """The day on which a person reaches an age; born on 29 February, on 1 March of other years.
+def _month(persons: ir.Table) -> ir.Value:
+    """Month of birth; the middle of the year stands in where it is not known, as in every frame."""
+    return persons.month_of_birth.fill_null(7)
 
-    The middle of the year or month stands in for a birth date known so far only, as in every frame.
-    """
+
+def _day(persons: ir.Table) -> ir.Value:
+    """Day of birth; the middle of the year or month stands in where it is not known, as in every frame."""
+    return ibis.ifelse(persons.month_of_birth.isnull(), 1, persons.day_of_birth.fill_null(15))
+
+
+def _age(persons: ir.Table, day: ir.Value) -> ir.Value:
+    """Completed years; who was born on 29 February completes one on 1 March of other years."""
+    birthday = persons.month_of_birth * 100 + persons.day_of_birth
+    not_yet = (day.month() * 100 + day.day() < birthday).ifelse(1, 0)
+    return (day.year() - persons.year_of_birth - not_yet).cast("int64")
+
+
+def _birthday(persons: ir.Table, age: int) -> ir.Value:
+    """The day on which a person completes so many years."""
     year = persons.year_of_birth + age
-    month = persons.month_of_birth.fill_null(7)
-    day = ibis.ifelse(persons.month_of_birth.isnull(), 1, persons.day_of_birth.fill_null(15))
     leap = ((year % 4 == 0) & (year % 100 != 0)) | (year % 400 == 0)
-    moved = (month == 2) & (day > 28) & ~leap
+    moved = (persons.month_of_birth == 2) & (persons.day_of_birth > 28) & ~leap
     return ibis.date(
-        year.cast("int32"), moved.ifelse(3, month).cast("int32"), moved.ifelse(1, day).cast("int32")
+        year.cast("int32"),
+        moved.ifelse(3, persons.month_of_birth).cast("int32"),
+        moved.ifelse(1, persons.day_of_birth).cast("int32"),
     )
 
 
-def _within(spans: ir.Table, cohort: ir.Table) -> ir.Table:
+def _within(spans: ir.Table, periods: ir.Table) -> ir.Table:
     """The part of each span in a cohort."""
-    periods = joined(cohort, [KEY], 0).select(KEY, "date", "until")
     both = spans.join(periods, KEY, how="inner")
     cut = both.select(
         KEY,
@@ -219,14 +261,19 @@ def _within(spans: ir.Table, cohort: ir.Table) -> ir.Table:
     return cut.filter(cut.start_date <= cut.end_date)
 
 
-def _with_last_end(spans: ir.Table) -> ir.Table:
-    """With the end of the person's span before, so that a person can be counted once in an interval."""
+def _with_last_end(spans: ir.Table, often: ir.Table | None = None) -> ir.Table:
+    """With the end of the person's span before, so that a person can be counted once in an interval.
 
-    def before(many: ir.Table) -> ir.Table:
-        order = ibis.window(group_by=STRATUM, order_by=many.start_date)
-        return many.mutate(last_end=many.end_date.lag().over(order))
-
-    return only_many(spans, [KEY], before)
+    Args:
+        spans: The spans.
+        often: Keys of the persons who may have several; None means anybody. The others need no sorting.
+    """
+    many = spans if often is None else spans.semi_join(often, KEY)
+    order = ibis.window(group_by=STRATUM, order_by=many.start_date)
+    told = many.mutate(last_end=many.end_date.lag().over(order))
+    if often is None:
+        return told
+    return spans.anti_join(often, KEY).mutate(last_end=ibis.null("date")).union(told, distinct=False)
 
 
 def _row(spans: ir.Table, span: str, outcome: str | None = None) -> ir.Table:

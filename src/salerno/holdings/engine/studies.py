@@ -15,7 +15,9 @@ from salerno.holdings.engine.dictionary import Profile, datatype_of, profile
 from salerno.holdings.engine.events import KEY, Tables
 from salerno.holdings.engine.frame import build
 from salerno.holdings.engine.memberships import (
+    Attrition,
     attrition_frame,
+    attrition_of,
     cohorts_frame,
     concepts_frame,
     window_label,
@@ -81,24 +83,25 @@ def study_table(frame: StudyFrame, cohorts: Cohorts) -> StudyTable:
     return StudyTable(steps_made.frame)
 
 
-def attrition_steps(frame: StudyFrame, cohorts: Cohorts, tables: Tables) -> dict[str, ir.Table]:
+def attrition_steps(frame: StudyFrame, cohorts: Cohorts, tables: Tables) -> Attrition:
     """Persons left after each step of a frame: the rules of its Circe cohort, then the frame's own.
 
     The rules come first where the frame has one group and that is a Circe cohort.
     """
     if frame.population is not None:
-        return observed_spans(frame.population, tables, cohorts.keep).by_step
+        found = observed_spans(frame.population, tables, cohorts.keep)
+        return Attrition(found.steps, found.met)
     own = dict(build(frame, tables).by_step)
     definitions = list(frame.groups.values())
     if len(definitions) != 1 or definitions[0].circe is None:
-        return own
+        return attrition_of(own)
     cohort = cohorts.cohort(definitions[0])
     persons = tables("person").select(KEY)
     passed = cohort.passed.semi_join(persons, KEY)
     steps = {"qualifying event": passed}
     for number, rule in enumerate(cohort.rules, 1):
         steps[f"inclusion rule: {rule}"] = passed.filter(passed.passed >= number)
-    return {**steps, **own}
+    return attrition_of({**steps, **own})
 
 
 def describe_study(source: Source, kept: ir.Table, study: StudyTable, *, min_cell: int) -> Profile:
