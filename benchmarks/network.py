@@ -245,7 +245,7 @@ def add_empty_method() -> None:
         return Result(result={"n": n}, n=n) if state == EMPTY_ROUNDS else state + 1
 
     module = ModuleType(f"{methods.__name__}.empty")
-    module.NAME = "empty"  # type: ignore[attr-defined]
+    module.NAME = module.LABEL = "empty"  # type: ignore[attr-defined]
     module.start = lambda question, scope: 1  # type: ignore[attr-defined]
     module.local = local  # type: ignore[attr-defined]
     module.guard = lambda sums, state, scope: sums  # type: ignore[attr-defined]

@@ -101,7 +101,8 @@ def test_a_run_from_opening_to_totals(hub) -> None:
     assert hub.pending("a") == [Pending(question_id="question-1", run=1, round=0, token="ta")]
     assert hub.opening("question-1", 1, "a") == ("ta", "")
     assert hub.opening("question-1", 1, "c") is None
-    hub.put_reply("question-1", 1, "a", "ra")
+    hub.put_replies("question-1", 1, {"a": "ra"})
+    hub.put_replies("question-1", 1, {"a": "other", "c": "rc"})
     assert hub.opening("question-1", 1, "a") == ("ta", "ra")
     assert hub.replies("question-1", 1) == {"a": "ra"}
     assert hub.pending("a") == []
@@ -115,12 +116,14 @@ def test_a_run_from_opening_to_totals(hub) -> None:
     assert hub.pending("b") == [Pending(question_id="question-1", run=1, round=1, token="call")]
     share = Share(header="h", words=WORDS)
     assert hub.share("question-1", 1, 1, "a") is None
-    assert hub.put_share("question-1", 1, 1, "a", share)
-    assert not hub.put_share("question-1", 1, 1, "a", Share(header="other"))
-    assert not hub.put_share("question-1", 1, 2, "a", share)
+    hub.put_shares("question-1", 1, 1, {})
+    hub.put_shares("question-1", 1, 1, {"a": share})
+    hub.put_shares("question-1", 1, 1, {"a": Share(header="other"), "c": share})
+    hub.put_shares("question-1", 1, 2, {"a": share})
+    assert hub.shares("question-1", 1, 2) == {}
     assert hub.share("question-1", 1, 1, "a") == share
     assert hub.headers("question-1", 1, 1) == {"a": "h"}
-    assert hub.put_share("question-1", 1, 1, "b", Share(header="g"))
+    hub.put_shares("question-1", 1, 1, {"a": share, "b": Share(header="g")})
     assert hub.shares("question-1", 1, 1) == {"a": share, "b": Share(header="g")}
     assert hub.totals("question-1", 1) == []
     hub.put_totals("question-1", 1, 1, "[]", WORDS)
@@ -134,7 +137,8 @@ def test_a_new_run_or_the_end_closes_what_was_open(hub) -> None:
     hub.add_round("question-1", 1, 1, "call", ("a", "b"))
     hub.add_run(run(2, holders=("a",)), {"a": "t2"})
     assert hub.last_round("question-1", 1).state == "closed"
-    assert not hub.put_share("question-1", 1, 1, "b", Share(header="late"))
+    hub.put_shares("question-1", 1, 1, {"b": Share(header="late")})
+    assert hub.shares("question-1", 1, 1) == {}
     assert hub.pending("b") == []
     assert [p.run for p in hub.pending("a")] == [2]
     hub.end_question("question-1", QuestionState.FAILED, error={"title": "holder-lost"})

@@ -8,6 +8,7 @@ import stat
 import tempfile
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Mapping
+from functools import lru_cache
 from hashlib import sha256
 from pathlib import Path
 from typing import Any, NoReturn
@@ -49,6 +50,8 @@ class KeyRing:
         self._x25519 = x25519
         self._public = {"EdDSA": _okp_jwk("Ed25519", ed25519), "ES256": _ec_jwk(p256)}
         self._agreement = _okp_jwk("X25519", x25519)
+        # The same peers agree on secrets in every round.
+        self._exchange = lru_cache(maxsize=1024)(self._exchange_with)
 
     @classmethod
     def generate(cls) -> KeyRing:
@@ -159,11 +162,13 @@ class KeyRing:
         try:
             if (peer_jwk.get("kty"), peer_jwk.get("crv")) != ("OKP", "X25519"):
                 raise ValueError("another kind of key")
-            text = str(peer_jwk["x"])
-            public = X25519PublicKey.from_public_bytes(urlsafe_b64decode(text + "=" * (-len(text) % 4)))
-            return self._x25519.exchange(public)
+            return self._exchange(str(peer_jwk["x"]))
         except (KeyError, ValueError) as error:
             raise Invalid("agreement-key", "The peer's agreement key is not a usable X25519 key") from error
+
+    def _exchange_with(self, peer: str) -> bytes:
+        public = X25519PublicKey.from_public_bytes(urlsafe_b64decode(peer + "=" * (-len(peer) % 4)))
+        return self._x25519.exchange(public)
 
     def __repr__(self) -> str:
         return f"KeyRing(kid={self._public['EdDSA']['kid']!r})"

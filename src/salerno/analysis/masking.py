@@ -31,6 +31,8 @@ LIMBS = 4
 FRACTION_BITS = 128
 _WORD = np.dtype("<u8")
 _ONE = np.uint64(1)
+_HALF_BITS = np.uint64(32)
+_HALF = np.uint64(0xFFFFFFFF)
 _CHUNK = 16384
 
 
@@ -115,7 +117,11 @@ def add(arrays: Sequence[ArraySpec], parts: Sequence[NDArray[np.uint64]]) -> NDA
     total = np.zeros(n_counts + LIMBS * n_numbers, _WORD)
     for part in parts:
         _check_length(n_counts, n_numbers, part)
-        _add_into(total, part, n_counts)
+        total[:n_counts] += part[:n_counts]
+    sums = total[n_counts:].reshape(LIMBS, n_numbers)
+    numbers = [part[n_counts:].reshape(LIMBS, n_numbers) for part in parts]
+    for chunk in _chunks(n_numbers) if numbers else ():
+        _add_numbers(np.stack([one[:, chunk] for one in numbers]), sums[:, chunk])
     return total
 
 
@@ -265,6 +271,17 @@ def _leading_zeros(words: NDArray[np.uint64]) -> NDArray[np.uint64]:
     _, bits = np.frexp(part.astype(np.float64))
     zeros: NDArray[np.uint64] = np.minimum(64 - bits - 32 * upper, 63).astype(np.uint64)
     return zeros
+
+
+def _add_numbers(limbs: NDArray[np.uint64], sums: NDArray[np.uint64]) -> None:
+    """Write the sums of numbers of shape (parts, 4, n); halves of a limb leave room for carries."""
+    low, high = (limbs & _HALF).sum(axis=0), (limbs >> _HALF_BITS).sum(axis=0)
+    carry = np.zeros(limbs.shape[2], _WORD)
+    for i in range(LIMBS):
+        low[i] += carry
+        high[i] += low[i] >> _HALF_BITS
+        sums[i] = (low[i] & _HALF) | (high[i] << _HALF_BITS)
+        carry = high[i] >> _HALF_BITS
 
 
 def _add_into(total: NDArray[np.uint64], part: NDArray[np.uint64], n_counts: int) -> None:

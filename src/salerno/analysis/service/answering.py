@@ -35,7 +35,7 @@ from salerno.analysis.service.inbox import Drop, Inbox
 from salerno.analysis.service.ledger import Claim, Ledger, entry_of
 from salerno.analysis.service.local import compute
 from salerno.analysis.service.opening import access_request
-from salerno.analysis.service.ports import AgentParts, HolderDesk, View
+from salerno.analysis.service.ports import AgentParts, View
 from salerno.analysis.service.records import AgentRound, AgentRun
 from salerno.analysis.service.views import OpenViews
 from salerno.analysis.wire import (
@@ -47,7 +47,7 @@ from salerno.analysis.wire import (
     words_digest,
 )
 from salerno.identity.model import ParticipantRole
-from salerno.kernel.errors import Conflict, NotFound, Refused, SalernoError, Unavailable
+from salerno.kernel.errors import Conflict, Refused, SalernoError, Unavailable
 from salerno.kernel.values import digest, from_json, to_json
 
 _RUNS_KEPT = 32
@@ -180,9 +180,10 @@ class Answering:
         if not set(scope.holders) <= set(opening.dataset):
             raise Refused("scope-holders", "The agreed holders are not those of the opening")
         with self._parts.reads() as desk:
-            for did in scope.holders:
-                if did != self._parts.own.did and not _is_holder(desk, did):
-                    raise Refused("scope-holders", f"{did} is no data holder that this one has admitted")
+            admitted = {one.did for one in desk.trust.participants(ParticipantRole.HOLDER)}
+        for did in scope.holders:
+            if did not in admitted | {self._parts.own.did}:
+                raise Refused("scope-holders", f"{did} is no data holder that this one has admitted")
         method = method_of(opening.question)
         state = method.start(opening.question, scope)
         return _Replay(replace(kept, scope=scope), opening, scope, digest(scope), method, state, [])
@@ -306,10 +307,3 @@ def _header(
         arrays=arrays,
         words_sha256=hashlib.sha256(words).hexdigest(),
     )
-
-
-def _is_holder(desk: HolderDesk, did: str) -> bool:
-    try:
-        return desk.trust.participant(did).role is ParticipantRole.HOLDER
-    except NotFound:
-        return False

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
+
+STOP = "stop"
+"""Rung when the node stops."""
 
 
 class Bell:
@@ -26,13 +29,13 @@ class Bell:
             wake()
 
     @contextmanager
-    def listen(self, topic: str) -> Iterator[threading.Event]:
-        """An event for a thread, set by each ring until the block is left.
+    def listen(self, *topics: str) -> Iterator[threading.Event]:
+        """An event for a thread, set by each ring for one of the topics until the block is left.
 
         Listen first, then look, then wait: a ring between looking and waiting is not lost.
         """
         event = threading.Event()
-        with self._ear(topic, event.set):
+        with self._ear(topics, event.set):
             yield event
 
     @contextmanager
@@ -44,21 +47,23 @@ class Bell:
             with suppress(RuntimeError):  # the loop has been closed
                 loop.call_soon_threadsafe(event.set)
 
-        with self._ear(topic, wake):
+        with self._ear((topic,), wake):
             yield event
 
     @contextmanager
-    def _ear(self, topic: str, wake: Callable[[], None]) -> Iterator[None]:
+    def _ear(self, topics: Sequence[str], wake: Callable[[], None]) -> Iterator[None]:
         with self._lock:
-            self._ears.setdefault(topic, []).append(wake)
+            for topic in topics:
+                self._ears.setdefault(topic, []).append(wake)
         try:
             yield
         finally:
             with self._lock:
-                ears = self._ears[topic]
-                ears.remove(wake)
-                if not ears:
-                    del self._ears[topic]
+                for topic in topics:
+                    ears = self._ears[topic]
+                    ears.remove(wake)
+                    if not ears:
+                        del self._ears[topic]
 
 
 def holder_topic(did: str) -> str:

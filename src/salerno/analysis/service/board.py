@@ -1,8 +1,9 @@
 """What the coordinator asks of the holders at the moment, and what came, in memory.
 
-Calls that wait need no database, and the shares of a round are stored in one transaction with its totals. If
-the process dies before, nothing is lost but time: the round is asked again, and a holder that has answered it
-gives the same share again. A share that the board does not know is checked against the database.
+Calls that wait need no database, and the replies of a step are stored together, the shares of a round in one
+transaction with its totals. If the process dies before, nothing is lost but time: the step is asked again,
+and a holder that has answered it gives the same reply again. A reply that the board does not know is checked
+against the database.
 """
 
 from __future__ import annotations
@@ -11,12 +12,15 @@ import threading
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any, TypeVar
 from zlib import crc32
 
 from salerno.analysis.model import Share, ShareHeader, Work
 from salerno.analysis.service.ports import HubDesk
 from salerno.analysis.service.records import Pending
 from salerno.kernel.values import to_json
+
+T = TypeVar("T")
 
 
 @dataclass
@@ -27,7 +31,7 @@ class _Step:
     round: int
     expected: ShareHeader | None
     works: dict[str, Work]
-    shares: dict[str, Share]
+    replies: dict[str, Any]
     encoded: dict[str, bytes] = field(default_factory=dict)
     posted: float = field(default_factory=time.monotonic)
 
@@ -46,7 +50,7 @@ class Board:
         round: int,
         works: Mapping[str, Work],
         expected: ShareHeader | None = None,
-        shares: Mapping[str, Share] | None = None,
+        replies: Mapping[str, Any] | None = None,
     ) -> None:
         """Ask holders for a step; the question's step before is taken down.
 
@@ -56,10 +60,10 @@ class Board:
             round: Its round; 0 is the opening.
             works: What each holder gets that has not replied.
             expected: Where a share of this step must belong; layout and hash are not looked at.
-            shares: What has come already, after a restart.
+            replies: What has come already, after a restart: shares, or signed replies to the opening.
         """
         with self._lock:
-            self._steps[question_id] = _Step(run, round, expected, dict(works), dict(shares or {}))
+            self._steps[question_id] = _Step(run, round, expected, dict(works), dict(replies or {}))
 
     def withdraw(self, question_id: str) -> None:
         """The question has ended."""
@@ -85,11 +89,18 @@ class Board:
         """Where this holder's share of this step must belong; None when it is not on the board."""
         with self._lock:
             step = self._step(question_id, run, round)
-            asked = step is not None and (holder in step.works or holder in step.shares)
+            asked = step is not None and (holder in step.works or holder in step.replies)
             return step.expected if step is not None and asked else None
 
-    def put(self, question_id: str, run: int, round: int, holder: str, share: Share) -> Share | None:
-        """Keep a share unless the holder has handed in one; returns the one that counts.
+    def opening(self, question_id: str, run: int, holder: str) -> str | None:
+        """The signed opening that a holder has not yet replied to; None when the board has none."""
+        with self._lock:
+            step = self._step(question_id, run, 0)
+            work = step.works.get(holder) if step is not None else None
+            return None if work is None else work.token
+
+    def put(self, question_id: str, run: int, round: int, holder: str, reply: T) -> T | None:
+        """Keep a reply unless the holder has given one; returns the one that counts.
 
         None when the step is no longer on the board.
         """
@@ -98,14 +109,8 @@ class Board:
             if step is None:
                 return None
             step.works.pop(holder, None)
-            return step.shares.setdefault(holder, share)
-
-    def replied(self, question_id: str, run: int, holder: str) -> None:
-        """A holder has replied to the opening."""
-        with self._lock:
-            step = self._step(question_id, run, 0)
-            if step is not None:
-                step.works.pop(holder, None)
+            kept: T = step.replies.setdefault(holder, reply)
+            return kept
 
     def complete(self, question_id: str, run: int, round: int) -> bool:
         """Whether nobody is waited for in a step, or the board does not know it."""
@@ -114,10 +119,12 @@ class Board:
             return step is None or not step.works
 
     def shares(self, question_id: str, run: int, round: int) -> dict[str, Share]:
-        """The shares of a step that have come, by holder."""
-        with self._lock:
-            step = self._step(question_id, run, round)
-            return dict(step.shares) if step is not None else {}
+        """The shares of a round that have come, by holder."""
+        return self._replies(question_id, run, round)
+
+    def openings(self, question_id: str, run: int) -> dict[str, str]:
+        """The signed replies to a run's openings that have come, by holder."""
+        return self._replies(question_id, run, 0)
 
     def waiting_for(self, question_id: str) -> tuple[str, ...] | None:
         """Holders that have not replied to the open step; None when the question is not on the board."""
@@ -130,6 +137,11 @@ class Board:
         with self._lock:
             step = self._step(question_id, run, round)
             return None if step is None else step.posted
+
+    def _replies(self, question_id: str, run: int, round: int) -> dict[str, Any]:
+        with self._lock:
+            step = self._step(question_id, run, round)
+            return dict(step.replies) if step is not None else {}
 
     def _step(self, question_id: str, run: int, round: int) -> _Step | None:
         step = self._steps.get(question_id)

@@ -13,12 +13,18 @@ from salerno.analysis.wire import words_digest
 from salerno.kernel.errors import Invalid, Refused
 
 
-def check_opened(desk: HubDesk, holder: str, opened: Opened) -> None:
+def check_opened(holder: str, opened: Opened) -> None:
     """Raise unless a reply is its sender's own, with a dictionary or a refusal."""
     if opened.holder != holder:
         raise Refused("message-issuer", "The reply names another holder than the one who signed it")
     if (opened.dictionary is None) == (opened.refusal is None):
         raise Invalid("opening-reply", "The reply has neither dictionary nor refusal, or both")
+
+
+def check_opening(opened: Opened, token: str) -> None:
+    """Raise unless a reply is to this signed opening."""
+    if opened.opening != words_digest(token.encode()):
+        raise Refused("share-misplaced", "The reply is to another opening")
 
 
 def open_opening(desk: HubDesk, holder: str, opened: Opened) -> str:
@@ -29,8 +35,7 @@ def open_opening(desk: HubDesk, holder: str, opened: Opened) -> str:
     if opening is None or run is None or asked is None:
         raise Refused("round-unknown", "No such opening was sent to this holder")
     token, reply = opening
-    if opened.opening != words_digest(token.encode()):
-        raise Refused("share-misplaced", "The reply is to another opening")
+    check_opening(opened, token)
     if not reply and (
         run.run != opened.run or run.scope is not None or asked.state is not QuestionState.RUNNING
     ):

@@ -19,7 +19,13 @@ from salerno.analysis.model import (
 from salerno.analysis.rules import check_permits, datasets_of
 from salerno.analysis.service.bell import Bell, question_topic, run_topic
 from salerno.analysis.service.board import Board, in_lane, work_of
-from salerno.analysis.service.checks import check_open_round, check_opened, check_share, open_opening
+from salerno.analysis.service.checks import (
+    check_open_round,
+    check_opened,
+    check_opening,
+    check_share,
+    open_opening,
+)
 from salerno.analysis.service.ports import HubDesk, HubParts
 from salerno.analysis.service.progress import progress_of, sentence_of
 from salerno.analysis.service.running import Runner
@@ -265,19 +271,29 @@ class Coordinator:
         try:
             opened = parse_from(reply, Opened, self._parts.resolver, holder)
             seen["question"] = opened.question_id
-            with self._parts.opens() as desk:
-                check_opened(desk, holder, opened)
-                before = open_opening(desk, holder, opened)
-                if before and before != reply:
-                    raise Conflict("opening-altered", "The holder has already replied to this opening")
-                if not before:
-                    desk.store.put_reply(opened.question_id, opened.run, holder, reply)
+            check_opened(holder, opened)
+            self._keep_opened(holder, opened, reply)
         except SalernoError as error:
             self._log_refusal(holder, seen["question"], error)
             raise
-        self._board.replied(opened.question_id, opened.run, holder)
         if self._board.complete(opened.question_id, opened.run, 0):
             self.bell.ring(run_topic(opened.question_id))
+
+    def _keep_opened(self, holder: str, opened: Opened, reply: str) -> None:
+        """Check and keep a reply to an opening; on the board where that is there, else in the database."""
+        step = (opened.question_id, opened.run)
+        token = self._board.opening(*step, holder)
+        if token is not None:
+            check_opening(opened, token)
+        before = self._board.openings(*step).get(holder)
+        if token is not None or before is not None:
+            before = self._board.put(*step, 0, holder, reply)
+        if before is None:
+            with self._parts.opens() as desk:
+                before = open_opening(desk, holder, opened) or reply
+                desk.store.put_replies(*step, {holder: before})
+        if before != reply:
+            raise Conflict("opening-altered", "The holder has already replied to this opening")
 
     def accept_share(self, holder: str, share: Share) -> None:
         """Take a holder's share of the open round.
@@ -315,7 +331,8 @@ class Coordinator:
             if before is not None and before == share:
                 return  # sent twice: the first one counts
             check_open_round(desk, holder, header, share)
-            if before is not None or not desk.store.put_share(*key, share):
+            desk.store.put_shares(*key[:3], {holder: share})
+            if desk.store.share(*key) != share:
                 raise _second_share()
 
     def note_working(self, holder: str, question_id: str, run: int, round: int) -> None:

@@ -18,7 +18,7 @@ from salerno.analysis.wire import KeyResolver
 from salerno.catalogue.model import DatasetDescription
 from salerno.holdings.model import AccessRequest, Dictionary
 from salerno.holdings.service import Persons, Tell
-from salerno.identity.model import Participant
+from salerno.identity.model import Participant, ParticipantRole
 from salerno.permits.model import DataPermit, DisclosurePolicy
 
 T = TypeVar("T")
@@ -46,6 +46,10 @@ class Participants(Protocol):
 
     def participant(self, did: str) -> Participant:
         """One participant; NotFound when it is not admitted."""
+        ...
+
+    def participants(self, role: ParticipantRole | None = None) -> Sequence[Participant]:
+        """All, or those of one role."""
         ...
 
 
@@ -170,12 +174,12 @@ class Deadlines:
     Args:
         silence_seconds: Longest time without a sign of life of a holder.
         longest_seconds: Longest time of one step, signs of life or not.
-        poll_seconds: How often the database is looked at although no bell rang.
+        poll_seconds: How often the clock and the database are looked at although no bell rang.
     """
 
     silence_seconds: float = 60.0
     longest_seconds: float = 3600.0
-    poll_seconds: float = 0.5
+    poll_seconds: float = 2.0
 
 
 @dataclass(frozen=True, kw_only=True)

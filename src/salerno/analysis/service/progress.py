@@ -79,7 +79,8 @@ def _replied(desk: HubDesk, board: Board, run: RunRecord, number: int) -> Mappin
     """Who has replied in a step, with the refusal of each, which is None for most."""
     key = (run.question_id, run.run)
     if number == 0:
-        return {did: read_stored(text, Opened).refusal for did, text in desk.store.replies(*key).items()}
+        replies = desk.store.replies(*key) | board.openings(*key)
+        return {did: read_stored(text, Opened).refusal for did, text in replies.items()}
     headers = desk.store.headers(*key, number)
     headers |= {did: share.header for did, share in board.shares(*key, number).items()}
     return {did: read_stored(text, ShareHeader).refusal for did, text in headers.items()}

@@ -136,8 +136,8 @@ class HubStore(Protocol):
         """Signed replies to a run's openings by holder."""
         ...
 
-    def put_reply(self, question_id: str, run: int, holder: str, reply: str) -> None:
-        """Keep a holder's reply."""
+    def put_replies(self, question_id: str, run: int, replies: Mapping[str, str]) -> None:
+        """Keep holders' replies to a run's openings; those that have come before count."""
         ...
 
     def add_round(self, question_id: str, run: int, round: int, token: str, holders: Sequence[str]) -> None:
@@ -156,8 +156,8 @@ class HubStore(Protocol):
         """Layout and added words of the summed rounds, in order."""
         ...
 
-    def put_share(self, question_id: str, run: int, round: int, holder: str, share: Share) -> bool:
-        """Keep a share as it came; False when none is awaited of this holder in this round."""
+    def put_shares(self, question_id: str, run: int, round: int, shares: Mapping[str, Share]) -> None:
+        """Keep shares by holder as they came; of whom none is awaited in this round, nothing is kept."""
         ...
 
     def share(self, question_id: str, run: int, round: int, holder: str) -> Share | None:

@@ -7,7 +7,7 @@ every holder, so a restart in the middle goes on where the last commit was.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import TypeVar
 
@@ -46,6 +46,7 @@ from salerno.analysis.service.ports import HubDesk, HubParts
 from salerno.analysis.service.records import Missing, RunRecord
 from salerno.analysis.service.waiting import Pulses, Waiting, refusal_in
 from salerno.analysis.wire import parse_words, read_stored, render_signed, render_words
+from salerno.identity.model import ParticipantRole
 from salerno.kernel.errors import Conflict, Invalid, SalernoError, Unavailable
 from salerno.kernel.values import digest, from_json, to_json
 
@@ -126,7 +127,8 @@ class Runner:
             ):
                 return None
             desk.store.start_question(question_id, self._parts.now())
-            names = {did: desk.trust.participant(did).name for did in study.datasets}
+            known = {one.did: one.name for one in desk.trust.participants(ParticipantRole.HOLDER)}
+            names = {did: known.get(did) or desk.trust.participant(did).name for did in study.datasets}
             return _Job(asked, study, desk.store.tokens(study.id), names)
 
     def _lead(self, job: _Job) -> None:
@@ -177,12 +179,18 @@ class Runner:
 
     def _agree(self, job: _Job, run: RunRecord) -> RunRecord:
         """Wait for the replies and agree on the scope; holders may be left out where the study allows it."""
+        key = (run.question_id, run.run)
 
-        def look(_: bool) -> dict[str, str]:
-            with self._parts.reads() as desk:
-                return desk.store.replies(run.question_id, run.run)
+        def look(thorough: bool) -> dict[str, str]:
+            found = self._board.openings(*key)
+            if thorough:  # replies that another process of this node has taken
+                with self._parts.reads() as desk:
+                    found = {**desk.store.replies(*key), **found}
+            return found
 
         replies = self._waiting.replies(run, 0, look)
+        with self._parts.opens() as desk:
+            desk.store.put_replies(*key, replies)
         opened = {did: read_stored(replies[did], Opened) for did in sorted(replies)}
         missing = list(run.missing)
         for did in run.holders:
@@ -271,10 +279,14 @@ class Runner:
         return token
 
     def _post(
-        self, run: RunRecord, number: int, works: dict[str, Work], shares: dict[str, Share] | None = None
+        self,
+        run: RunRecord,
+        number: int,
+        works: dict[str, Work],
+        replies: Mapping[str, str | Share] | None = None,
     ) -> None:
         expected = expected_header(run, number) if number > 0 else None
-        self._board.post(run.question_id, run.run, number, works, expected, shares)
+        self._board.post(run.question_id, run.run, number, works, expected, replies)
         self._bell.ring(*map(holder_topic, works))
 
     def _post_again(self, run: RunRecord) -> None:
@@ -287,8 +299,11 @@ class Runner:
                 for pending in desk.store.pending(did):
                     if pending.question_id == run.question_id:
                         works[did] = work_of(desk, pending)
-            shares = desk.store.shares(run.question_id, run.run, number)
-        self._post(run, number, works, shares)
+            key = (run.question_id, run.run)
+            replies: Mapping[str, str | Share] = (
+                desk.store.shares(*key, number) if number else desk.store.replies(*key)
+            )
+        self._post(run, number, works, replies)
 
     def _end(self, question_id: str) -> None:
         self._board.withdraw(question_id)
@@ -327,8 +342,10 @@ class Runner:
         raise _Again(remaining, run.missing + left_out)
 
     def _store_shares(self, desk: HubDesk, key: tuple[str, int, int], shares: dict[str, Share]) -> None:
+        desk.store.put_shares(*key, shares)
+        kept = desk.store.headers(*key)  # each with the digest of its words
         for did, share in shares.items():
-            if not desk.store.put_share(*key, did, share) and desk.store.share(*key, did) != share:
+            if kept.get(did) != share.header:
                 raise Conflict("share-altered", f"{did} has handed in two different shares")
 
     def _fail(self, question_id: str, error: SalernoError) -> None:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Container
 from typing import Any, TypeVar
 
 from salerno.analysis.model import Share, ShareHeader
-from salerno.analysis.service.bell import Bell, run_topic
+from salerno.analysis.service.bell import STOP, Bell, run_topic
 from salerno.analysis.service.endings import stopping
 from salerno.analysis.service.ports import HubParts
 from salerno.analysis.service.records import RunRecord
@@ -51,8 +51,9 @@ class Waiting:
         self._stopping = threading.Event()
 
     def stop(self) -> None:
-        """Make everything that waits raise `Unavailable` at its next look."""
+        """Make everything that waits raise `Unavailable`."""
         self._stopping.set()
+        self._bell.ring(STOP)
 
     def look_until(self, topic: str, look: Callable[[], T], done: Callable[[T], bool], seconds: float) -> T:
         """Look after each ring until it is done or the time is up; returns the last look.
@@ -61,7 +62,7 @@ class Waiting:
             Unavailable: The node stops.
         """
         end = time.monotonic() + seconds
-        with self._bell.listen(topic) as event:
+        with self._bell.listen(topic, STOP) as event:
             while True:
                 event.clear()
                 seen = look()
@@ -82,7 +83,7 @@ class Waiting:
         """
         began = time.monotonic()
         thorough = False
-        with self._bell.listen(run_topic(run.question_id)) as event:
+        with self._bell.listen(run_topic(run.question_id), STOP) as event:
             while True:
                 event.clear()
                 seen = look(thorough)

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Row, insert, select, union_all, update
+from sqlalchemy import Connection, Row, bindparam, insert, select, union_all, update
 from sqlalchemy.sql import literal
 
 from salerno.analysis.model import AskedQuestion, QuestionState, Share, Study
@@ -176,15 +176,21 @@ class SqlHubStore:
         )
         return {row.holder: row.reply for row in rows}
 
-    def put_reply(self, question_id: str, run: int, holder: str, reply: str) -> None:
-        """Keep a holder's reply."""
-        self._connection.execute(
-            update(t.opening)
-            .where(
-                t.opening.c.question_id == question_id, t.opening.c.run == run, t.opening.c.holder == holder
+    def put_replies(self, question_id: str, run: int, replies: Mapping[str, str]) -> None:
+        """Keep holders' replies to a run's openings; those that have come before count."""
+        if replies:
+            rows = [{"of": holder, "reply": reply} for holder, reply in replies.items()]
+            self._connection.execute(
+                update(t.opening)
+                .where(
+                    t.opening.c.question_id == question_id,
+                    t.opening.c.run == run,
+                    t.opening.c.holder == bindparam("of"),
+                    t.opening.c.state == _WAITING,
+                )
+                .values(state=_ANSWERED),
+                rows,
             )
-            .values(reply=reply, state=_ANSWERED)
-        )
 
     def add_round(self, question_id: str, run: int, round: int, token: str, holders: Sequence[str]) -> None:
         """Open a round."""
@@ -220,20 +226,22 @@ class SqlHubStore:
         )
         return [(row.arrays, bytes(row.totals)) for row in rows]
 
-    def put_share(self, question_id: str, run: int, round: int, holder: str, share: Share) -> bool:
-        """Keep a share as it came; False when none is awaited of this holder in this round."""
-        stored = self._connection.execute(
-            update(t.share)
-            .where(
-                t.share.c.question_id == question_id,
-                t.share.c.run == run,
-                t.share.c.round == round,
-                t.share.c.holder == holder,
-                t.share.c.state == _WAITING,
+    def put_shares(self, question_id: str, run: int, round: int, shares: Mapping[str, Share]) -> None:
+        """Keep shares by holder as they came; of whom none is awaited in this round, nothing is kept."""
+        if shares:
+            rows = [{"of": did, "header": s.header, "words": s.words} for did, s in shares.items()]
+            self._connection.execute(
+                update(t.share)
+                .where(
+                    t.share.c.question_id == question_id,
+                    t.share.c.run == run,
+                    t.share.c.round == round,
+                    t.share.c.holder == bindparam("of"),
+                    t.share.c.state == _WAITING,
+                )
+                .values(state=_ANSWERED),
+                rows,
             )
-            .values(header=share.header, words=share.words, state=_ANSWERED)
-        )
-        return stored.rowcount == 1
 
     def share(self, question_id: str, run: int, round: int, holder: str) -> Share | None:
         """A holder's share."""

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any
 
 import ibis
+import ibis.expr.operations as ops
 import pyarrow as pa
 
 from salerno.kernel.errors import Invalid, SalernoError, Unavailable, near
@@ -117,7 +119,12 @@ class Source:
 
     def text_of(self, expression: ibis.Table) -> str:
         """The expression in the engine's own words: the same text, the same rows."""
-        return str(self.backend.compile(expression))
+        return self._text_of(expression.op())
+
+    @cached_property
+    def _text_of(self) -> Callable[[ops.Node], str]:
+        # Each round reads the same columns, and to put that into words takes longer than to read them.
+        return lru_cache(maxsize=64)(lambda node: str(self.backend.compile(node.to_expr())))
 
     def batches(self, expression: ibis.Table, *, rows: int) -> Iterator[pa.RecordBatch]:
         """The expression's rows, so many at a time."""

@@ -56,8 +56,11 @@ def test_a_new_step_takes_the_place_of_the_one_before() -> None:
     assert made.shares("q", 1, 2) == {"a": Share(header="kept")}
     assert made.waiting_for("q") == ("b",)
     made.post("q", 2, 0, {"a": CALL, "b": CALL})
-    made.replied("q", 2, "a")
-    made.replied("q", 1, "b")
+    assert made.opening("q", 2, "a") == "t"
+    assert made.put("q", 2, 0, "a", "reply") == made.put("q", 2, 0, "a", "another") == "reply"
+    assert made.put("q", 1, 0, "b", "of another run") is None
+    assert made.opening("q", 2, "a") is made.opening("q", 1, "b") is None
+    assert made.openings("q", 2) == {"a": "reply"}
     assert made.waiting_for("q") == ("b",)
 
 
