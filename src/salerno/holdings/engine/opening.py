@@ -211,7 +211,8 @@ class IbisEngine:
         constants = {name: ibis.literal(value) for name, value in study.constants.items()}
         table = kept.mutate(**constants, **{HOLDER: ibis.literal(holder_name)})
         view = source.show(VIEW, table.drop(KEY))
-        keyed = Keyed(source, table, by_row=False, one_row_each=found.n_persons == found.n_rows)
+        one_row_each = found.n_persons == found.n_rows
+        keyed = Keyed(source, table, by_row=False, one_row_each=one_row_each, n_rows=found.n_rows)
         return IbisFrame(source, view, Dictionary(variables=found.variables), found.n_persons, keyed)
 
     def _cohorts(
@@ -284,7 +285,7 @@ class IbisEngine:
         )
         view = source.show(VIEW, table.drop(KEY))
         one_row_each = found.n_persons == found.n_rows
-        keyed = Keyed(source, table, by_row=not person, one_row_each=one_row_each)
+        keyed = Keyed(source, table, by_row=not person, one_row_each=one_row_each, n_rows=found.n_rows)
         return IbisFrame(source, view, Dictionary(variables=found.variables), found.n_persons, keyed)
 
     def _source(self, holding: Holding) -> Source:

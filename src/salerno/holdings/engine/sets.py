@@ -28,6 +28,8 @@ from salerno.holdings.model import Contributions, PersonSets, Told
 _BATCH = 1_000_000
 _MOST_CELLS = 5_000
 _SIZE, _COUNT = "_size", "_count"
+_APART = np.int64(0x2545F4914F6CDD1D)
+"""A step between rows of the same content that is odd and large, so that their numbers fall anywhere."""
 
 
 class Keyed:
@@ -38,11 +40,15 @@ class Keyed:
         table: The columns of the view and `KEY`, a person's key or else a hash of the row's content.
         by_row: Rows are counted instead of persons.
         one_row_each: Each person has one row.
+        n_rows: How many there are.
     """
 
-    def __init__(self, source: Source, table: ir.Table, *, by_row: bool, one_row_each: bool) -> None:
+    def __init__(
+        self, source: Source, table: ir.Table, *, by_row: bool, one_row_each: bool, n_rows: int
+    ) -> None:
         self._source = source
         self._by_row = by_row
+        self._is_large = n_rows > _BATCH or not source.is_duckdb
         self._one_row_each = one_row_each or by_row
         self.table = table
 
@@ -64,11 +70,11 @@ class Keyed:
         names = [f"c{number}" for number in range(len(wanted.keys))]
         rows = table.filter(wanted.rows)
         rows = rows.select(**{KEY: self._element(rows[KEY])}, **dict(zip(names, wanted.keys, strict=True)))
-        if self._by_row:
+        if self._by_row and self._is_large:
             rows = rows.group_by(KEY, *names).aggregate(**{_COUNT: rows.count()})
         persons, n_rows = BitMap(), 0
         cells: dict[tuple[Any, ...], BitMap] = {}
-        for batch in self._source.batches(rows, rows=_BATCH):
+        for batch in self._batches(rows):
             numbers, repeats = self._numbers(batch, secret)
             persons |= BitMap(np.sort(numbers))
             n_rows += len(numbers)
@@ -84,6 +90,14 @@ class Keyed:
             cells=cells if len(cells) <= _MOST_CELLS else {},
             numbering=self.numbering,
         )
+
+    def _batches(self, rows: ir.Table) -> Iterator[pa.RecordBatch]:
+        """The rows; all at once where those of the same content are told apart here, not by the engine."""
+        batches = self._source.batches(rows, rows=_BATCH)
+        if not self._by_row or self._is_large:
+            yield from batches
+        elif found := list(batches):
+            yield from pa.Table.from_batches(found).combine_chunks().to_batches()
 
     def contributions(self, table: ir.Table, wanted: Told, most: int) -> list[Contributions]:
         """What the largest contributors add to each sum of `wanted`, cell by cell; see `Contributions`."""
@@ -140,11 +154,12 @@ class Keyed:
                 fits = (values >= 0) & (values < 2**32)
                 return np.where(fits, values, _mixed(values, secret)).astype(np.uint32), None
             return _mixed(values, secret), None
+        if _COUNT not in batch.schema.names:
+            return _mixed(values + _occurrence(values) * _APART, secret), None
         counts = np.asarray(batch[_COUNT].to_numpy(zero_copy_only=False), dtype=np.int64)
         first = np.repeat(np.cumsum(counts) - counts, counts)
         occurrence = np.arange(int(counts.sum()), dtype=np.int64) - first
-        # A step between occurrences that is odd and large, so that they fall anywhere.
-        return _mixed(np.repeat(values, counts) + occurrence * np.int64(0x2545F4914F6CDD1D), secret), counts
+        return _mixed(np.repeat(values, counts) + occurrence * _APART, secret), counts
 
 
 def content_key(source: Source, table: ir.Table) -> ir.Value:
@@ -184,6 +199,20 @@ def _by_cell(
 def _hash(text: str | None, secret: bytes) -> int:
     digest = blake2b((text or "").encode(), digest_size=8, key=secret).digest()
     return int.from_bytes(digest, "little", signed=True)
+
+
+def _occurrence(values: NDArray[np.int64]) -> NDArray[np.int64]:
+    """How often each value has come before."""
+    ordered = np.sort(values)
+    if not (ordered[1:] == ordered[:-1]).any():
+        return np.zeros_like(values)
+    order = np.argsort(values, kind="stable")
+    ordered = values[order]
+    starts = np.flatnonzero(np.r_[True, ordered[1:] != ordered[:-1]])
+    first = np.repeat(starts, np.diff(np.r_[starts, len(values)]))
+    occurrence = np.empty_like(values)
+    occurrence[order] = np.arange(len(values), dtype=np.int64) - first
+    return occurrence
 
 
 def _mixed(values: NDArray[np.int64], secret: bytes) -> NDArray[np.uint32]:

@@ -24,6 +24,7 @@ from salerno.holdings.engine.csv_files import (
     quote_text,
     read_csv_sql,
 )
+from salerno.holdings.engine.held import HeldRows
 from salerno.holdings.engine.postgres import open_postgres
 from salerno.holdings.engine.source import EngineLimits, Source
 from salerno.holdings.engine.spark import is_spark, open_spark
@@ -37,13 +38,36 @@ SMALL_CSV_BYTES = 1 << 20
 
 
 class DuckdbSource(Source):
-    """Files or a DuckDB database, read by the embedded engine."""
+    """Files or a DuckDB database, read by the embedded engine.
+
+    Args:
+        backend, names, on_close: See `Source`.
+        memory_mb: What the engine may use; rows that need less than an eighth of it are held between rounds.
+    """
+
+    def __init__(
+        self,
+        backend: Any,
+        names: Mapping[str, Callable[[], ibis.Table]],
+        on_close: Callable[[], None],
+        memory_mb: int,
+    ) -> None:
+        super().__init__(backend, names, on_close)
+        self._held = HeldRows(memory_mb * 2**20 // 8)
 
     def sums(self, expression: ibis.Table) -> pa.Table:
         """As `fetch`, for an aggregate: in the way that costs the engine least."""
         plan = vectors.plan(expression) if self._threads <= vectors.FEW_THREADS else None
-        found = None if plan is None else vectors.compute(plan, self.batches(plan.rows, rows=vectors.BATCH))
+        if plan is None:
+            return self.fetch(expression)
+        read = self.batches(plan.rows, rows=vectors.BATCH)
+        found = vectors.compute(plan, self._held.batches(self.text_of(plan.rows), read))
         return self.fetch(expression) if found is None else found
+
+    def close(self) -> None:
+        """End the connection, and hold no rows."""
+        self._held.drop()
+        super().close()
 
     @cached_property
     def _threads(self) -> int:
@@ -220,7 +244,10 @@ def _open_files(
         return open_table
 
     return DuckdbSource(
-        backend, {name: opener(name) for name in files}, lambda: shutil.rmtree(spill, ignore_errors=True)
+        backend,
+        {name: opener(name) for name in files},
+        lambda: shutil.rmtree(spill, ignore_errors=True),
+        limits.memory_mb,
     )
 
 
@@ -279,7 +306,7 @@ def _open_duckdb(path: Path, limits: EngineLimits, *, lower: bool) -> Source:
     names: dict[str, Callable[[], ibis.Table]] = {}
     for schema, name in rows:
         names.setdefault(name.lower() if lower else name, opener(schema, name))
-    opened = DuckdbSource(backend, names, lambda: shutil.rmtree(spill, ignore_errors=True))
+    opened = DuckdbSource(backend, names, lambda: shutil.rmtree(spill, ignore_errors=True), limits.memory_mb)
     if not names:
         opened.close()
         raise Invalid("no-tables", f"{path.name!r} holds no table", remedy="Look at the path.")
