@@ -17,7 +17,7 @@ from tests.acceptance.conftest import Running, soon
 pytestmark = [pytest.mark.serial, pytest.mark.slow, pytest.mark.timeout(600)]
 
 QUESTION = {"method": "glm", "formula": "status ~ group + age + sex", "family": "binomial"}
-KILLS = 8
+KILLS = 4
 
 
 def answered(pending: PendingQuestion, seconds: float = 120) -> dict[str, Any]:

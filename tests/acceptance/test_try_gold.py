@@ -187,23 +187,23 @@ def run_try(*arguments: str, question: object) -> subprocess.CompletedProcess[st
     )
 
 
+SITES = [f"--site={DATA / f'CNSIM{number}.csv'}" for number in (1, 2, 3)]
+RARE = {"method": "glm", "formula": "DIS_DIAB ~ LAB_TRIG", "family": "binomial"}
+
+
 def test_the_command_prints_the_answer_alone() -> None:
-    sites = [f"--site={DATA / f'CNSIM{number}.csv'}" for number in (1, 2, 3)]
-    done = run_try(*sites, "--json", question={"method": "count"})
+    done = run_try(*SITES, "--json", "--threshold", "100", question=RARE)
     assert done.returncode == 0, done.stderr
     answer = json.loads(done.stdout)
-    assert answer["n"] == 2163 + 3088 + 4128
+    assert answer["n"] + answer["n_missing"] == 2163 + 3088 + 4128
     members = "method question holders n n_missing result disclosure rounds seconds provenance"
     assert set(answer) == set(members.split())
 
 
 def test_what_disclosure_control_refuses_ends_with_code_3() -> None:
-    sites = [f"--site={DATA / f'CNSIM{number}.csv'}" for number in (1, 2, 3)]
-    question = {"method": "glm", "formula": "DIS_DIAB ~ LAB_TRIG", "family": "binomial"}
-    refused = run_try(*sites, "--threshold", "200", question=question)
+    refused = run_try(*SITES, "--threshold", "200", question=RARE)
     assert refused.returncode == 3, refused.stdout + refused.stderr
     assert "DIS_DIAB" in refused.stderr
-    assert run_try(*sites, "--threshold", "100", question=question).returncode == 0
 
 
 def test_masks_do_not_change_the_answer(cnsim: LocalSpace) -> None:

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule, run_state_machine_as_test
 
@@ -107,7 +107,9 @@ class Intruder(RuleBasedStateMachine):
         at = result["columns"].index("1")
         for level, counts in zip(result["rows"], result["counts"], strict=True):
             self.learn(self.is_(column, level), counts[at])
-        self.learn(np.ones(N, dtype=bool), result["column_totals"][at])
+        # Who has a level of too few persons is not in the table, and the intruder knows who that is.
+        counted = self.people[column].isin(result["rows"]).to_numpy()
+        self.learn(counted, result["column_totals"][at])
 
     @rule(conditions=CONDITIONS)
     def count(self, conditions: list[tuple[str, str, Any]]) -> None:
@@ -140,8 +142,9 @@ def test_an_intruder_never_finds_a_person() -> None:
     run_state_machine_as_test(
         Intruder,
         settings=settings(
-            max_examples=8,
-            stateful_step_count=8,
+            max_examples=6,
+            stateful_step_count=6,
+            phases=[Phase.explicit, Phase.reuse, Phase.generate],  # each run of shrinking takes seconds
             deadline=None,
             suppress_health_check=list(HealthCheck),
         ),
@@ -159,9 +162,9 @@ def test_without_the_ledger_the_same_intruder_finds_persons(policy: DisclosurePo
         site = Path(folder) / "site.csv"
         intruder.people.to_csv(site, index=False)
         with LocalSpace([site], policy=policy) as intruder.space:
-            for edge in range(N - 8, N + 1):
+            for edge in range(N - 6, N + 1):
                 Intruder.mean(intruder, [("number", "<", float(edge))], [])
-    assert len(intruder.solved()) >= 5
+    assert len(intruder.solved()) >= 4
 
 
 def test_the_solver_solves() -> None:

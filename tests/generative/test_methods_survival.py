@@ -125,7 +125,7 @@ def test_incidences_add_up_and_do_not_depend_on_the_split(
     assert total == pytest.approx(1 - np.array(survival["survival"]), abs=1e-12)
 
 
-@FEW
+@settings(FEW, max_examples=5)
 @given(splits(least=80), st.sampled_from(["efron", "breslow"]), st.booleans())
 def test_counting_process_does_not_depend_on_the_split(
     data: tuple[pd.DataFrame, list[pd.DataFrame]], ties: str, shared: bool
