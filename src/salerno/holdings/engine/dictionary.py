@@ -175,13 +175,19 @@ def _persons_by_level(
     parts = []
     columns = list(wanted)
     for number, name in enumerate(columns):
-        level = table[name].cast("string")
-        levels = wanted[name]
-        known = table.filter(level.notnull() if levels is None else level.isin(levels))
+        column, levels = table[name], wanted[name]
+        known = table.filter(column.notnull() if levels is None else column.cast("string").isin(levels))
         key = known[person] if person else None
         count = known.count() if key is None else key.approx_nunique() if estimated else key.nunique()
-        counted = known.group_by(level=level).aggregate(persons=count)
-        parts.append(counted.mutate(number=ibis.literal(number, type="int32")))
+        # As texts only afterwards: there are few levels and many rows.
+        counted = known.group_by(value=column).aggregate(persons=count)
+        parts.append(
+            counted.select(
+                level=counted.value.cast("string"),
+                persons=counted.persons,
+                number=ibis.literal(number, type="int32"),
+            )
+        )
     if not parts:
         return {}
     every = parts[0] if len(parts) == 1 else ibis.union(*parts, distinct=False)

@@ -144,7 +144,7 @@ class KeepingEngine(IbisEngine):
 
     def load(self) -> None:
         """Import the embedded engine, which takes a second, before somebody waits for it."""
-        importlib.import_module("ibis.backends.duckdb")
+        importlib.import_module("ibis.backends.duckdb.converter")  # which brings pandas
 
     def close(self) -> None:
         """Drop every frame that nobody uses, now."""
