@@ -52,7 +52,13 @@ def federated(folder: Path, sources: list[Path]) -> dict[str, Any]:
             answer = space.ask({"method": "cox", "formula": f"Surv(time, status) ~ {RIGHT}"})
         seconds = time.perf_counter() - began
     terms = {t["term"]: (t["estimate"], t["std_error"]) for t in answer["result"]["terms"]}
-    return {"seconds": seconds, "peak_mb": watch.peak_mb, "rounds": answer["rounds"], "terms": terms}
+    return {
+        "seconds": seconds,
+        "peak_mb": watch.peak_mb,
+        "node_mb": dict(zip(space.processes, watch.peaks, strict=True)),
+        "rounds": answer["rounds"],
+        "terms": terms,
+    }
 
 
 def _make(path: Path, rows: int, site: int) -> Path:

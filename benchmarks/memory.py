@@ -8,7 +8,7 @@ from pathlib import Path
 
 
 class MemoryWatch:
-    """Largest memory of some processes together, in MB, sampled while the block runs.
+    """Largest memory of some processes, in MB, together and each by itself, sampled while the block runs.
 
     Proportional set size: a page that several processes share, such as a library's code, counts once.
     """
@@ -18,7 +18,7 @@ class MemoryWatch:
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._watch, daemon=True)
         self.peak_mb = 0.0
-        self.at_peak: list[float] = []
+        self.peaks: list[float] = [0.0] * len(self._process_ids)
 
     def __enter__(self) -> MemoryWatch:
         self._thread.start()
@@ -34,8 +34,8 @@ class MemoryWatch:
                 now = [_pss_mb(process_id) for process_id in self._process_ids]
             except OSError:
                 return  # a process has ended
-            if sum(now) > self.peak_mb:
-                self.peak_mb, self.at_peak = sum(now), now
+            self.peak_mb = max(self.peak_mb, sum(now))
+            self.peaks = [max(pair) for pair in zip(self.peaks, now, strict=True)]
 
 
 def _pss_mb(process_id: int) -> float:
