@@ -225,7 +225,9 @@ def _told(
         keyed = keyed.mutate(holder=ibis.literal(scope.names[holder]))
         released = method.local(keyed, state).released
         assert released, f"{method.NAME} does not tell whom its figures rest on"
-        engine = Keyed(Source(view.get_backend(), {}), keyed, by_row=False, one_row_each=False)
+        n_rows = view.count().to_pyarrow().as_py()
+        source = Source(view.get_backend(), {})
+        engine = Keyed(source, keyed, by_row=False, one_row_each=False, n_rows=n_rows)
         rows += max(engine.sets(keyed, each, b"a secret of 16 b").rows for each in released)
         for each in released:
             engine.contributions(keyed, each, 2)
