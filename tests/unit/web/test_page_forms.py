@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 from salerno.analysis.methods import METHODS
-from salerno.analysis.pages.frames import frame_columns, frame_facts, read_frame
+from salerno.analysis.pages.frame_forms import read_frame
+from salerno.analysis.pages.frames import frame_columns, frame_facts
 from salerno.analysis.pages.methods import about, method_labels, read_json, read_question
 from salerno.analysis.pages.questions import disclosure_notes
 from salerno.analysis.pages.studies import question_words
@@ -22,7 +23,15 @@ from salerno.catalogue.model import (
     TableDescription,
     Variable,
 )
-from salerno.holdings.model import Covariate, EventDefinition, Population, StudyFrame
+from salerno.holdings.model import (
+    Concepts,
+    Covariate,
+    DrugUse,
+    EventDefinition,
+    Population,
+    StudyFrame,
+    Treatments,
+)
 from salerno.kernel.codes import DataCategory, Purpose
 from salerno.permits.model import ApplicationState, Case, Condition, NamedPerson
 from salerno.permits.pages import words
@@ -359,6 +368,8 @@ def sent_frame(**fields: str) -> Form:
     return Form({name.replace("__", "-"): [value] for name, value in fields.items()})
 
 
+ENTRY = {"kind": "omop", "group__0": "a", "group__0__table": "drug_era", "group__0__concepts": "1"}
+ENTRIES = StudyFrame(groups={"a": EventDefinition(table="drug_era", concepts=(1,))})
 CIRCE = {
     "ConceptSets": [
         {
@@ -468,6 +479,15 @@ def test_a_population() -> None:
             "age_groups",
             "18-64",
         ),
+        (ENTRY | {"rows": "treatments"}, "treatment-0", "at least one"),
+        (ENTRY | {"treatment__0": "X", "treatment__0__concepts": "1"}, "rows", "paths of treatments"),
+        (ENTRY | {"rows": "concepts", "concepts__windows": "30"}, "concepts-windows", "-365 to -1"),
+        (ENTRY | {"drug__concepts": "aspirin"}, "drug-concepts", "whole numbers"),
+        (
+            ENTRY | {"covariate__0": "b", "covariate__0__cohort": "b", "covariate__0__from": "soon"},
+            "covariate-0-from",
+            "whole number",
+        ),
         ({"kind": "json", "frame": "{"}, "frame", "The frame"),
         ({"kind": "json", "frame": '{"groups": {"a": {"table": "drug_eras"}}}'}, "_frame", "drug_era"),
     ],
@@ -475,6 +495,37 @@ def test_a_population() -> None:
 def test_wrong_cohorts_and_populations_are_told(fields: dict[str, str], place: str, words: str) -> None:
     errors = read_frame(sent_frame(**fields)).errors
     assert words in errors[place]
+
+
+def test_treatments_concepts_and_the_use_of_a_drug_have_fields() -> None:
+    treated = read_frame(
+        sent_frame(**ENTRY, rows="treatments", treatment__0="X", treatment__0__table="drug_era",
+                   treatment__0__concepts="2 3", treatments__gap_days="14", treatments__most_lines="")
+    )  # fmt: skip
+    drug = EventDefinition(table="drug_era", concepts=(2, 3))
+    assert treated.errors == {}
+    assert treated.frame == replace(ENTRIES, treatments=Treatments(events={"X": drug}, gap_days=14))
+    assert dict(frame_facts(treated.frame))["A row is"].startswith("An entry and the path")
+    assert "first_line" in dict(frame_columns(treated.frame))
+    around = read_frame(
+        sent_frame(**ENTRY, rows="concepts", concepts__tables="drug_era", concepts__most="50",
+                   concepts__windows="any to -1; from day 0 to 30")
+    )  # fmt: skip
+    concepts = Concepts(tables=("drug_era",), windows=((None, -1), (0, 30)), most=50)
+    assert around.frame == replace(ENTRIES, concepts=concepts)
+    assert dict(frame_facts(around.frame))["In the days"] == "from day any to -1; from day 0 to 30"
+    used = read_frame(
+        sent_frame(**ENTRY, drug__concepts="7, 8", drug__gap_days="10", covariate__0="stroke",
+                   covariate__0__concepts="9", covariate__0__table="condition_era", covariate__0__to="30",
+                   covariate__0__from="-1")
+    )  # fmt: skip
+    stroke = EventDefinition(table="condition_era", concepts=(9,))
+    assert used.frame == replace(
+        ENTRIES,
+        drug=DrugUse(concepts=(7, 8), descendants=False, gap_days=10),
+        covariates=(Covariate(name="stroke", event=stroke, window=(-1, 30)),),
+    )
+    assert {"n_eras", "stroke"} <= dict(frame_columns(used.frame)).keys()
 
 
 def test_a_frame_as_json() -> None:

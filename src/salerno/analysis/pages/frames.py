@@ -1,21 +1,18 @@
-"""The form of a study's frame: what is read of each holding, as fields and back."""
+"""A study's frame in words: what is read of each holding, and the columns that it has."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, replace
-from datetime import date
-from typing import Any, cast
+from collections.abc import Mapping
 
-from salerno.holdings.model import Covariate, EventDefinition, Population, Rows, StudyFrame
-from salerno.holdings.rules.frame import check_frame
-from salerno.kernel.errors import Invalid
-from salerno.kernel.values import from_json
-from salerno.permits.model import Condition, Operator
-from salerno.standards.circe import circe_script
-from salerno.web.conditions import ConditionLine, read_lines
-from salerno.web.layout import sentence
-from salerno.web.sessions import Form
+from salerno.holdings.model import (
+    Concepts,
+    Covariate,
+    DrugUse,
+    EventDefinition,
+    Population,
+    StudyFrame,
+    Treatments,
+)
 
 KINDS: Mapping[str, str] = {
     "omop": "OMOP: cohorts",
@@ -29,6 +26,8 @@ ROWS: Mapping[str, str] = {
     "entries": "A person, entering with the first event of any group",
     "each": "A person and group, entering with the group's first event",
     "cohorts": "A person in any group, for overlap and timing",
+    "treatments": "An entry and the path of treatments after it, for treatment patterns",
+    "concepts": "An entry and each concept around it, for large-scale characteristics",
     "attrition": "A person and the last step met, for attrition",
 }
 """What a row of a frame with groups is, in words."""
@@ -59,6 +58,34 @@ OMOP_COLUMNS: Mapping[str, str] = {
 }
 """Columns of a frame over OMOP data, in words."""
 
+DRUG_COLUMNS: Mapping[str, str] = {
+    "n_exposures": "Number of exposures to the drug",
+    "n_eras": "Number of eras of the drug",
+    "days_exposed": "Days in an era",
+    "first_duration": "Days of the first exposure",
+    "first_quantity": "Quantity of the first exposure",
+    "cumulative_quantity": "Quantity of all exposures",
+    "days_to_first": "Days from the index date to the first exposure",
+}
+"""Columns that the use of a drug adds, in words."""
+
+TREATMENT_COLUMNS: Mapping[str, str] = {
+    "group": OMOP_COLUMNS["group"],
+    "path": "Treatments one after the other, such as A > A+B > B",
+    "first_line": "First treatment",
+    "n_lines": "Number of treatments on the path",
+    **{name: OMOP_COLUMNS[name] for name in ("age", "sex", "index_year", "holder")},
+}
+"""Columns of treatment paths, in words."""
+
+CONCEPT_COLUMNS: Mapping[str, str] = {
+    "group": OMOP_COLUMNS["group"],
+    "window": "Days around the index date",
+    "concept": "Table and number of the concept",
+    "holder": OMOP_COLUMNS["holder"],
+}
+"""Columns of a frame with every concept, in words."""
+
 POPULATION_COLUMNS: Mapping[str, str] = {
     "age_group": "First and last age in years, such as 18-49",
     "sex": "F, M or U (unknown)",
@@ -66,204 +93,6 @@ POPULATION_COLUMNS: Mapping[str, str] = {
     "holder": "Name of the data holder",
 }
 """Columns of a population by which questions tell apart, in words."""
-
-GROUPS, COVARIATES, OUTCOMES = 4, 6, 4
-
-
-@dataclass
-class FilledFrame:
-    """What a sent form says, and what is wrong with it by field."""
-
-    frame: StudyFrame = field(default_factory=StudyFrame)
-    errors: dict[str, str] = field(default_factory=dict)
-
-
-def read_frame(form: Form) -> FilledFrame:
-    """The frame of a sent form; ``kind`` is one of `KINDS`."""
-    filled = FilledFrame()
-    kind = form.text("kind")
-    if kind == "json":
-        return _read_json(form)
-    where = _where(form, filled)
-    complete = tuple(name for part in form.text("complete").split(",") if (name := part.strip()))
-    if kind not in KINDS or kind == "tables":
-        filled.frame = StudyFrame(table=form.text("table"), where=where, complete=complete)
-        return filled
-    make = _population if kind == "population" else _entries
-    filled.frame = replace(make(form, filled, where), complete=complete)
-    return _checked(filled)
-
-
-def _checked(filled: FilledFrame) -> FilledFrame:
-    """With what the holders' own rules say of a frame without errors of its fields."""
-    if not filled.errors:
-        try:
-            check_frame(filled.frame)
-        except Invalid as error:
-            filled.errors["_frame"] = sentence(error)
-    return filled
-
-
-def _read_json(form: Form) -> FilledFrame:
-    try:
-        frame = from_json(form.text("frame"), StudyFrame, what="The frame")
-    except Invalid as error:
-        return FilledFrame(errors={"frame": sentence(error)})
-    return _checked(FilledFrame(frame=frame))
-
-
-def _entries(form: Form, filled: FilledFrame, where: tuple[Condition, ...]) -> StudyFrame:
-    groups = _named_events(form, "group", GROUPS, filled)
-    if not groups and not filled.errors:
-        filled.errors["group-0"] = "Name at least one group: its persons enter with its first event"
-    covariates = tuple(
-        Covariate(name=name, event=event, days_before=_days(form, f"{place}-days", filled))
-        for place, name, event in _events(form, "covariate", COVARIATES, filled)
-    )
-    rows = form.text("rows")
-    return StudyFrame(
-        groups=groups,
-        save={
-            name: event
-            for place, name, event in _events(form, "group", GROUPS, filled)
-            if form.flag(f"{place}-save")
-        },
-        entry="each" if rows == "each" else "first",
-        rows=cast("Rows", rows if rows in ("cohorts", "attrition") else "entries"),
-        washout_days=_days(form, "washout_days", filled) or 0,
-        outcome=_event(form, "outcome", filled),
-        competing=_event(form, "competing", filled),
-        allow_prior_outcome=form.flag("allow_prior_outcome"),
-        follow_up_days=_days(form, "follow_up_days", filled),
-        covariates=covariates,
-        where=where,
-    )
-
-
-def _population(form: Form, filled: FilledFrame, where: tuple[Condition, ...]) -> StudyFrame:
-    return StudyFrame(
-        population=Population(
-            study_start=_day(form, "study_start", filled),
-            study_end=_day(form, "study_end", filled),
-            age_groups=_age_groups(form, filled),
-            prior_observation_days=_days(form, "prior_observation_days", filled) or 0,
-            outcomes=_named_events(form, "outcome", OUTCOMES, filled),
-            outcome_washout_days=_days(form, "outcome_washout_days", filled),
-            repeated_events=form.flag("repeated_events"),
-            target=_event(form, "target", filled),
-        ),
-        rows="attrition" if form.text("rows") == "attrition" else "entries",
-        where=where,
-    )
-
-
-def _named_events(form: Form, kind: str, most: int, filled: FilledFrame) -> dict[str, EventDefinition]:
-    found: dict[str, EventDefinition] = {}
-    for place, name, event in _events(form, kind, most, filled):
-        if name in found:
-            filled.errors[place] = f"Two have the name {name!r}: give each its own"
-        found[name] = event
-    return found
-
-
-def _events(
-    form: Form, kind: str, most: int, filled: FilledFrame
-) -> Iterator[tuple[str, str, EventDefinition]]:
-    """Field, name and definition of each event of a kind that has both."""
-    for place in (f"{kind}-{i}" for i in range(most)):
-        name, event = form.text(place), _event(form, place, filled)
-        if name and event:
-            yield place, name, event
-        elif (name or event) and not any(key.startswith(f"{place}-") for key in filled.errors):
-            what = {"group": "A group", "covariate": "A covariate"}.get(kind, "An outcome")
-            filled.errors.setdefault(place, f"{what} needs a name, and concept ids or a cohort")
-
-
-def _event(form: Form, name: str, filled: FilledFrame) -> EventDefinition | None:
-    """The one definition that is filled in: records of concepts, Circe JSON or a saved cohort."""
-    table, concepts = form.text(f"{name}-table"), form.text(f"{name}-concepts")
-    circe, cohort = form.text(f"{name}-circe"), form.text(f"{name}-cohort")
-    if sum(map(bool, (concepts or table == "death", circe, cohort))) > 1:
-        filled.errors[f"{name}-concepts"] = (
-            "Define it by records of concepts, by Circe JSON or by a saved cohort: one of them, not several"
-        )
-        return None
-    if circe:
-        return _circe(circe, f"{name}-circe", filled)
-    if cohort:
-        return EventDefinition(cohort=cohort)
-    if table == "death":
-        return EventDefinition(table=table)
-    if not concepts or table not in EVENT_TABLES:
-        return None
-    parts = concepts.replace(",", " ").split()
-    if not all(part.isascii() and part.isdigit() and len(part) < 12 for part in parts):
-        filled.errors[f"{name}-concepts"] = "Write OMOP concept ids as whole numbers with commas between them"
-        return None
-    return EventDefinition(
-        table=table, concepts=tuple(map(int, parts)), descendants=form.flag(f"{name}-descendants")
-    )
-
-
-def _circe(text: str, name: str, filled: FilledFrame) -> EventDefinition | None:
-    try:
-        definition = from_json(text, dict[str, Any], what="The cohort definition")
-        circe_script(definition, "duckdb")
-    except Invalid as error:
-        filled.errors[name] = sentence(error)
-        return None
-    return EventDefinition(circe=definition)
-
-
-def _day(form: Form, name: str, filled: FilledFrame) -> date:
-    try:
-        return date.fromisoformat(form.text(name))
-    except ValueError:
-        filled.errors[name] = "Write a day as year-month-day, such as 2019-12-31"
-        return date.min
-
-
-def _age_groups(form: Form, filled: FilledFrame) -> tuple[tuple[int, int], ...]:
-    """Such as ``0-150, 18-64``; one group of all ages when empty."""
-    groups = []
-    for part in form.text("age_groups").replace(",", " ").split():
-        first, _, last = part.partition("-")
-        if not all(age.isascii() and age.isdigit() and len(age) < 4 for age in (first, last)):
-            filled.errors["age_groups"] = "Write age groups as first and last year, such as 0-17, 18-64"
-            return ()
-        groups.append((int(first), int(last)))
-    return tuple(groups) or ((0, 150),)
-
-
-def _days(form: Form, name: str, filled: FilledFrame) -> int | None:
-    text = form.text(name)
-    if text and not (text.isdigit() and len(text) < 6):
-        filled.errors[name] = "Write a whole number of days"
-    return int(text) if text.isdigit() and len(text) < 6 else None
-
-
-def _where(form: Form, filled: FilledFrame) -> tuple[Condition, ...]:
-    try:
-        return tuple(_condition(line) for line in read_lines(form.text("where")))
-    except ValueError as error:
-        filled.errors["where"] = str(error)
-        return ()
-
-
-def _condition(line: ConditionLine) -> Condition:
-    values = [_guess(value) for value in line.values]
-    value = cast("Any", values if line.operator == "in" else values[0])
-    return Condition(column=line.column, operator=cast("Operator", line.operator), value=value)
-
-
-def _guess(text: str) -> str | int | float:
-    # The hub does not know the frame's types; the holder checks the value against the column.
-    for read in (int, float):
-        try:
-            return read(text)
-        except ValueError:
-            continue
-    return text
 
 
 def frame_facts(frame: StudyFrame) -> list[tuple[str, str]]:
@@ -275,7 +104,6 @@ def frame_facts(frame: StudyFrame) -> list[tuple[str, str]]:
         return [*_population_facts(frame.population), ("A row is", _rows_words(frame)), where]
     if not frame.groups:
         return [("Table", frame.table or "The data set's only one"), where]
-    treatments = frame.treatments.events if frame.treatments else {}
     return [
         ("Groups", _events_words(frame.groups)),
         ("A row is", _rows_words(frame)),
@@ -285,11 +113,35 @@ def frame_facts(frame: StudyFrame) -> list[tuple[str, str]]:
         ("Persons with the outcome before", "stay in" if frame.allow_prior_outcome else "are left out"),
         ("Longest follow-up", _days_words(frame.follow_up_days)),
         ("Covariates", _events_words({c.name: c.event for c in frame.covariates})),
-        ("Treatments", _events_words(treatments)),
-        ("Use of drug", ", ".join(map(str, frame.drug.concepts)) if frame.drug else ""),
-        ("Every concept of", ", ".join(frame.concepts.tables) if frame.concepts else ""),
+        *(_treatment_facts(frame.treatments) if frame.treatments else ()),
+        ("Use of drug", _drug_words(frame.drug) if frame.drug else ""),
+        *(_concept_facts(frame.concepts) if frame.concepts else ()),
         ("Cohorts saved", ", ".join(frame.save)),
         where,
+    ]
+
+
+def _treatment_facts(treatments: Treatments) -> list[tuple[str, str]]:
+    return [
+        ("Treatments", _events_words(treatments.events)),
+        ("One treatment when apart by at most", f"{treatments.gap_days} days"),
+        ("A combination from", f"{treatments.combination_days} days together"),
+        ("A treatment lasts at least", f"{treatments.min_days} days"),
+        ("Longest path", f"{treatments.most_lines} treatments"),
+    ]
+
+
+def _drug_words(drug: DrugUse) -> str:
+    more = " with all that fall under them" if drug.descendants else ""
+    return f"{', '.join(map(str, drug.concepts))}{more}; exposures {drug.gap_days} days apart are one era"
+
+
+def _concept_facts(concepts: Concepts) -> list[tuple[str, str]]:
+    tables = [EVENT_TABLES.get(table, table).lower() for table in concepts.tables]
+    return [
+        ("Every concept of", ", ".join(tables)),
+        ("In the days", "; ".join(map(window_words, concepts.windows))),
+        ("At most", f"{concepts.most} concepts"),
     ]
 
 
@@ -311,6 +163,8 @@ def _rows_words(frame: StudyFrame) -> str:
         return ROWS["attrition"]
     if frame.population is not None:
         return "A person's time observed, at risk or with an outcome"
+    if frame.treatments or frame.concepts:
+        return ROWS["treatments" if frame.treatments else "concepts"]
     return ROWS["each"] if frame.rows == "entries" and frame.entry == "each" else ROWS[frame.rows]
 
 
@@ -346,14 +200,22 @@ def frame_columns(frame: StudyFrame) -> list[tuple[str, str]]:
         return [*((name, f"1 in {event_words(event)}") for name, event in frame.groups.items()), *days]
     if not frame.groups:
         return []
+    if frame.treatments or frame.concepts:
+        return list((TREATMENT_COLUMNS if frame.treatments else CONCEPT_COLUMNS).items())
     return [
         *OMOP_COLUMNS.items(),
+        *(DRUG_COLUMNS.items() if frame.drug else ()),
         *((c.name, f"1 with {event_words(c.event)} {_when(c)}") for c in frame.covariates),
     ]
 
 
 def _when(covariate: Covariate) -> str:
-    if covariate.window is None:
-        return "before"
-    first, last = ("" if day is None else str(day) for day in covariate.window)
-    return f"from day {first or 'any'} to {last or 'any'}"
+    if covariate.window is not None:
+        return window_words(covariate.window)
+    return f"in the {covariate.days_before} days before" if covariate.days_before else "before"
+
+
+def window_words(window: tuple[int | None, int | None]) -> str:
+    """Days around the index date, as the form takes them."""
+    first, last = ("any" if day is None else str(day) for day in window)
+    return f"from day {first} to {last}"

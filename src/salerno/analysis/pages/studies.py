@@ -16,17 +16,8 @@ from salerno.adapters.database import Opens
 from salerno.analysis.foresight import Foresight, dictionary_of, foresee
 from salerno.analysis.methods import METHODS
 from salerno.analysis.model import AskedQuestion, Study, StudyOptions
-from salerno.analysis.pages.frames import (
-    COVARIATES,
-    EVENT_TABLES,
-    GROUPS,
-    KINDS,
-    OUTCOMES,
-    ROWS,
-    frame_columns,
-    frame_facts,
-    read_frame,
-)
+from salerno.analysis.pages.frame_forms import COVARIATES, GROUPS, OUTCOMES, TREATMENTS, read_frame
+from salerno.analysis.pages.frames import EVENT_TABLES, KINDS, ROWS, frame_columns, frame_facts
 from salerno.analysis.pages.methods import about, method_menu, read_json, read_question
 from salerno.analysis.rules import merge_policies, threshold_of
 from salerno.analysis.service.coordinator import Coordinator
@@ -94,7 +85,10 @@ def routes(
             groups=range(GROUPS),
             outcomes=range(OUTCOMES),
             covariates=range(COVARIATES),
+            treatments=range(TREATMENTS),
             filled_covariates=any(form.text(f"covariate-{i}") for i in range(COVARIATES)),
+            filled_treatments=any(form.text(f"treatment-{i}") for i in range(2, TREATMENTS)),
+            concept_tables=[(table, words) for table, words in EVENT_TABLES.items() if table != "death"],
         )
 
     def show_study(

@@ -62,12 +62,13 @@ class TableOne:
             column = view[factor.column]
             for number, value in enumerate(factor.values):
                 metrics[f"f{place}_{number}"] = (column == value).fill_null(False).sum()
+        edges = [real(edge) for edge in EDGES]
         for place, variable in enumerate(self.numbers):
             present = is_present(view, variable).fill_null(False)
             x = present.ifelse(as_number(view, variable), ibis.null("float64"))
             metrics |= {f"x{place}_n": present.sum(), f"x{place}_sum": x.sum(), f"x{place}_sq": (x * x).sum()}
-            for number, edge in enumerate(EDGES):
-                metrics[f"x{place}_{number}"] = (x < real(edge)).fill_null(False).sum()
+            for number, edge in enumerate(edges):
+                metrics[f"x{place}_{number}"] = (x < edge).sum()
         if self.group is None:
             expression = view.aggregate(**metrics)
         else:
