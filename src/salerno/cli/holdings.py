@@ -77,22 +77,26 @@ def policy(
 ) -> None:
     """Show a holding's disclosure policy, or set it from a TOML file or a preset."""
     from salerno.kernel.errors import Invalid
-    from salerno.kernel.values import to_plain
     from salerno.nodes.assemble import open_node
-    from salerno.permits.rules import parse_policy
-    from salerno.permits.rules import preset as preset_of
+    from salerno.permits.rules import MEANINGS, SOURCES, parse_policy, preset_of
+    from salerno.permits.rules import preset as named
 
     if file and preset:
         raise Invalid("policy-twice", "A file and a preset were given", remedy="A file can name its preset.")
-    wanted = parse_policy(read_text(file)) if file else preset_of(preset) if preset else None
+    wanted = parse_policy(read_text(file)) if file else named(preset) if preset else None
     with open_node(folder) as node, node.holdings() as holdings:
         if wanted is not None:
             holdings.set_policy(id, wanted, node.operator)
         holding = holdings.holding(id)
     if as_json:
         output.print_json(holding.policy)
-    else:
-        output.print_facts(tuple(to_plain(holding.policy).items()))
+        return
+    name = preset_of(holding.policy)
+    output.print_facts(
+        (("policy", name or "none of those that have a name"), ("source", SOURCES.get(name, "")))
+    )
+    members = [(member, getattr(holding.policy, member), meaning) for member, meaning in MEANINGS.items()]
+    output.print_table(("rule", "value", "what it means"), members)
 
 
 @app.command()

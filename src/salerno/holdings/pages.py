@@ -20,7 +20,7 @@ from salerno.holdings.service import HoldingDesk, Holdings
 from salerno.kernel.codes import DataCategory
 from salerno.kernel.errors import SalernoError
 from salerno.permits.model import DisclosurePolicy
-from salerno.permits.rules import MEANINGS, PRESETS, preset, preset_of
+from salerno.permits.rules import MEANINGS, PRESETS, SOURCES, preset, preset_of
 from salerno.web.callers import caller_of, needs
 from salerno.web.components import day_words
 from salerno.web.layout import Pages, sentence
@@ -132,6 +132,7 @@ def routes(
             errors=errors,
             holding=holding,
             name=name,
+            source=SOURCES.get(name, ""),
             members=_members(holding.policy),
             presets=[(each, each) for each in PRESETS],
         )

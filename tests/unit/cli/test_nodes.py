@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 import sqlite3
 import stat
 from pathlib import Path
@@ -166,7 +167,9 @@ def test_the_policy_of_a_holding(salerno: Salerno, holder: Path, tmp_path: Path)
     (tmp_path / "policy.toml").write_text('preset = "ehrql"\nmin_cell = 12\n')
     set_ = salerno("holding", "policy", holder, "a", tmp_path / "policy.toml", "--json")
     assert (set_.json["min_cell"], set_.json["rounding"]) == (12, 5)
-    assert "rounding" in salerno("holding", "policy", holder, "a").out
+    shown = salerno("holding", "policy", holder, "a").out
+    assert "none of those that have a name" in shown
+    assert re.search(r"rounding +5 +Counts of tables are multiples", shown)
     wrong = salerno("holding", "policy", holder, "a", "-", stdin="min_cel = 3")
     assert wrong.code == 2
     assert "min_cell" in wrong.err

@@ -8,7 +8,7 @@ import pytest
 
 from salerno.kernel.errors import Invalid
 from salerno.permits.model import DisclosurePolicy
-from salerno.permits.rules import MEANINGS, PRESETS, parse_policy, preset, preset_of
+from salerno.permits.rules import MEANINGS, PRESETS, SOURCES, parse_policy, preset, preset_of
 
 
 def test_nothing_said_is_the_default() -> None:
@@ -67,5 +67,6 @@ def test_each_member_has_a_meaning() -> None:
 
 
 def test_a_policy_is_known_by_its_preset() -> None:
+    assert SOURCES.keys() == PRESETS.keys()
     assert {name: preset_of(policy) for name, policy in PRESETS.items()} == {name: name for name in PRESETS}
     assert preset_of(replace(PRESETS["acro"], min_cell=11)) == ""

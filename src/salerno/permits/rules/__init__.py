@@ -24,7 +24,7 @@ from salerno.permits.rules.permit import (
     check_narrower,
     permit_state,
 )
-from salerno.permits.rules.policy import MEANINGS, PRESETS, parse_policy, preset, preset_of
+from salerno.permits.rules.policy import MEANINGS, PRESETS, SOURCES, parse_policy, preset, preset_of
 from salerno.permits.rules.states import (
     APPLICATION_STATES,
     FINAL_STATES,
@@ -44,6 +44,7 @@ __all__ = [
     "PERMIT_FIELDS",
     "PERMIT_STATES",
     "PRESETS",
+    "SOURCES",
     "Deadline",
     "Gap",
     "binding_tokens",

@@ -23,7 +23,6 @@ _NO_MORE = DisclosurePolicy(
 """Only what is said; a preset adds the rules of its source, which may be fewer than ours."""
 
 PRESETS: Mapping[str, DisclosurePolicy] = {
-    # Green and others, ACRO 1.0.2, default.yaml: threshold, degrees of freedom, NK, p %.
     "acro": replace(
         _NO_MORE,
         min_cell=10,
@@ -32,11 +31,8 @@ PRESETS: Mapping[str, DisclosurePolicy] = {
         dominance_share=0.9,
         p_percent=10.0,
     ),
-    # DataSHIELD, dsBase 6.3.3: nfilter.tab 3, nfilter.glm 0.33.
     "datashield": replace(_NO_MORE, min_cell=3, max_parameter_ratio=0.33),
-    # DARWIN EU, omopgenerics: suppress(minCellCount = 5).
     "darwin": replace(_NO_MORE, min_cell=5),
-    # OpenSAFELY, ehrQL measures: 7 and fewer become 0, here null; then multiples of 5.
     "ehrql": replace(_NO_MORE, min_cell=8, rounding=5),
     "salerno": DisclosurePolicy(),
     "strict": DisclosurePolicy(
@@ -52,6 +48,16 @@ PRESETS: Mapping[str, DisclosurePolicy] = {
     ),
 }
 """Policies by the name of their source; ``salerno`` is the default."""
+
+SOURCES: Mapping[str, str] = {
+    "acro": "Green and others, ACRO 1.0.2, default.yaml: threshold, degrees of freedom, NK and p % rules",
+    "datashield": "DataSHIELD, dsBase 6.3.3: nfilter.tab 3, nfilter.glm 0.33",
+    "darwin": "DARWIN EU, omopgenerics: suppress(minCellCount = 5)",
+    "ehrql": "OpenSAFELY, ehrQL measures: 7 and fewer are not told, then multiples of 5",
+    "salerno": "Salerno's default",
+    "strict": "Salerno's strictest",
+}
+"""Whose published rules each preset has."""
 
 MEANINGS: Mapping[str, str] = {
     "min_cell": "Smallest number of persons behind a published figure",
