@@ -366,12 +366,18 @@ def test_k_no_average_of_repeats_takes_the_noise_away(make_space: MakeSpace) -> 
     with pytest.raises(Refused, match="budget-spent"):
         space.ask({"method": "crosstab", "rows": "sex", "columns": "region"})
     space.ask({"method": "count", "by": "sex"})
+    space = make_space(replace(ON, epsilon=40.0, epsilon_per_question=20.0))
+    told = space.ask({"method": "describe", "variable": "age", "bounds": [0, 120]})["result"]
+    assert told["mean"] == pytest.approx(patients(300)["age"].mean(), abs=2)
+    assert told["mean"] != patients(300)["age"].mean()
+    bins = space.ask({"method": "histogram", "variable": "age", "bins": [40, 60]})["result"]
+    assert bins["n"] == bins["below"] + sum(bins["counts"]) + bins["above"]
     with pytest.raises(Refused, match="no-noise"):
-        space.ask({"method": "describe", "variable": "age"})
+        space.ask({"method": "quantiles", "variable": "age"})
 
 
 def test_k_noise_has_the_scale_that_was_paid_for() -> None:
-    noise = draw_noise(20_000, 0.5)
+    noise = draw_noise(np.ones(20_000, dtype=np.int64), 0.5)
     # The discrete Laplace law: variance 2a / (1 - a)^2 with a = exp(-epsilon).
     a = np.exp(-0.5)
     assert abs(noise.mean()) < 0.1

@@ -68,6 +68,14 @@ def decide(visit: Any, body: str, login: str, title: str) -> None:
     officer.check(f"{body}-case-granted")
 
 
+def take_away(visitor: Any, link: str, beginning: bytes) -> None:
+    address = visitor.page.get_by_role("link", name=link).get_attribute("href")
+    file = visitor.page.request.get(visitor.root + address)
+    assert file.ok, file.text()
+    assert file.headers["content-disposition"].startswith("attachment")
+    assert file.body().startswith(beginning)
+
+
 def test_story_from_data_to_answer(visit: Any, space: Space) -> None:
     connect(visit, space, "lyon", "stephane", "Joint pain registry of Lyon", 1)
     connect(visit, space, "jena", "sabine", "Joint pain registry of Jena", 2)
@@ -135,7 +143,8 @@ def test_story_from_data_to_answer(visit: Any, space: Space) -> None:
     page.get_by_role("button", name="Open the study").click()
     page.get_by_role("link", name="Name at least one group").wait_for()
     page.get_by_text("More groups").click()
-    page.get_by_text("Covariates: what persons had").click()
+    for summary in ("Covariates: what persons had", "Treatments, when", "Concepts, when", "Use of a drug,"):
+        page.get_by_text(summary).click()
     visitor.check("hub-study-form-omop")
     page.get_by_role("link", name="Plain tables").click()
     page.get_by_label("Name of the study").fill("Bleeding by treatment")
@@ -157,6 +166,12 @@ def test_story_from_data_to_answer(visit: Any, space: Space) -> None:
         image = page.locator("figure img")
         assert image.evaluate("async image => { await image.decode(); return image.naturalWidth; }") > 100
         visitor.check(f"hub-answer-{method.split()[0].lower()}")
+        take_away(visitor, "Report (HTML)", b"<!doctype html>")
+        take_away(visitor, "Figures (CSV)", b"result_id,cdm_name")
+        take_away(visitor, "Tables (CSV)", b"")
+    page.goto(study)
+    take_away(visitor, "Report (HTML)", b"<!doctype html>")
+    take_away(visitor, "Evidence (RO-Crate, ZIP)", b"PK")
 
     # A formula built of columns is tried on synthetic rows before anybody is asked.
     page.goto(study)

@@ -182,6 +182,7 @@ def _of_role(node: Node, pages: Pages) -> list[ControllerRouterHandler]:
     if role is HUB:
         from salerno.analysis import api as analysis_api
         from salerno.analysis import pages as analysis_pages
+        from salerno.nodes.documents import ClientDocuments
         from salerno.nodes.rehearse import Rehearsals
         from salerno.permits import api as permits_api
         from salerno.permits import pages as permits_pages
@@ -193,7 +194,9 @@ def _of_role(node: Node, pages: Pages) -> list[ControllerRouterHandler]:
                 pages, node.permits, node.catalogue, node.clock, role, methods=analysis_pages.method_labels()
             ),
             *analysis_api.routes(node.coordinator, permits_of, rehearse, described),
-            *analysis_pages.routes(pages, node.coordinator, permits_of, node.catalogue, rehearse),
+            *analysis_pages.routes(
+                pages, node.coordinator, permits_of, node.catalogue, rehearse, ClientDocuments()
+            ),
         ]
     if role is BODY:
         from salerno.permits import api as permits_api

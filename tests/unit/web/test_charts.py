@@ -49,3 +49,17 @@ def test_calibration_stands_beside_its_line() -> None:
     bars = answer_chart({"method": "boosting", "question": {}, "result": {"importance": importance}})
     assert bars is not None
     assert [value["variable"] for value in bars["data"]["values"]] == ["age"]
+
+
+def test_the_centres_of_clusters_stand_column_by_column() -> None:
+    found = [
+        {"cluster": 1, "n": 1200, "centre": {"age": 60.0, "bmi": 25.0}},
+        {"cluster": 2, "n": None, "centre": {"age": None, "bmi": None}},
+    ]
+    chart = answer_chart({"method": "kmeans", "question": {}, "result": {"clusters": found}})
+    assert chart is not None
+    assert chart["data"]["values"] == [
+        {"Column": "age", "cluster": "1 (n = 1,200)", "value": 60.0},
+        {"Column": "bmi", "cluster": "1 (n = 1,200)", "value": 25.0},
+    ]
+    assert "<svg" in to_svg(chart)

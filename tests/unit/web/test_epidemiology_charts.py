@@ -109,3 +109,17 @@ def test_use_of_a_drug_without_what_does_not_vary() -> None:
 )
 def test_without_any_figure_there_is_no_picture(method: str, result: dict[str, Any]) -> None:
     assert chart_of(method, **result) is None
+
+
+def test_characteristics_tell_the_share_of_each_level_but_of_missing_ones() -> None:
+    def level(group: str, name: str, count: int | None) -> dict[str, Any]:
+        share = None if count is None else float(count)
+        return {"group": group, "variable": "sex", "level": name, "count": count, "percentage": share}
+
+    told = [level("a", "F", 60), level("a", "missing", 40), level("b", "F", None)]
+    chart = chart_of("characteristics", levels=told, numbers=[])
+    assert chart is not None
+    assert chart["data"]["values"] == [{"Column": "sex", "level": "F", "group": "a", "percentage": 60.0}]
+    assert "hidden" in chart["title"]["subtitle"]
+    many = [{**level("a", str(i), 50), "variable": "age"} for i in range(60)]
+    assert chart_of("characteristics", levels=many) is None

@@ -80,9 +80,14 @@ def local(view: ir.Table, state: State) -> Aggregate:
     return Aggregate(expression, finish, (Released(complete, groups),))
 
 
+def sensitivities(state: State) -> NDArray[np.int64]:
+    """One person is in one cell."""
+    return np.ones(state.n_cells, dtype=np.int64)
+
+
 def noisy(sums: Sums, state: State, noise: NDArray[np.int64]) -> Sums:
     """The same sums with noise on each group; who lacks a value is not told then."""
-    cells = np.maximum(sums["cells"] + noise[: sums["cells"].size], 0)
+    cells = np.maximum(sums["cells"] + noise, 0)
     n = np.array(cells.sum(), dtype=np.int64)
     return {**sums, "cells": cells, "n": n, "rows": n}
 

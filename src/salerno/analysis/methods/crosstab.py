@@ -78,10 +78,15 @@ def local(view: ir.Table, state: State) -> Aggregate:
     return Aggregate(expression, finish, (Released(complete, groups),))
 
 
+def sensitivities(state: State) -> NDArray[np.int64]:
+    """One person is in one cell."""
+    return np.ones(state.shape[0] * state.shape[1], dtype=np.int64)
+
+
 def noisy(sums: Sums, state: State, noise: NDArray[np.int64]) -> Sums:
     """The same sums with noise on each cell; margins follow, and who lacks a value is not told."""
     cells = inner(sums["table"])
-    table = extended(np.maximum(cells + noise[: cells.size].reshape(cells.shape), 0))
+    table = extended(np.maximum(cells + noise.reshape(cells.shape), 0))
     n = np.array(table[-1, -1], dtype=np.int64)
     return {**sums, "table": table, "n": n, "total": n}
 

@@ -6,6 +6,8 @@ Result: flat ``{"variable", "n", "n_missing", "mean", "variance", "sd"}`` for ``
 with ``by`` each entry has ``"groups": [{"levels", "n", "mean", …}]`` instead.
 A figure is null where its group is too small to be told or has too few values.
 Each variable uses all rows that have it, unless the question says ``"missing": "complete"``.
+Where the policy asks for noise, ``bounds`` declare the lowest and highest value of each column, as a pair
+or as ``{column: [low, high]}``; values beyond them count as the bounds.
 """
 
 from __future__ import annotations
@@ -16,9 +18,19 @@ from typing import Any
 
 import ibis.expr.types as ir
 import numpy as np
+from numpy.typing import NDArray
 
+from salerno.analysis.disclosure.persons import check_persons
 from salerno.analysis.model import Aggregate, Parameter, Question, Result, Scope, Sums
 from salerno.analysis.questions import check_keys, factor, names, numeric
+from salerno.analysis.sums.bounded import (
+    Bounds,
+    bounds_of,
+    local_bounded,
+    means_of,
+    noisy_bounded,
+)
+from salerno.analysis.sums.bounded import sensitivities as sensitivities_of
 from salerno.analysis.sums.moments import Moments, guard_moments, local_moments, step_moments
 from salerno.kernel.errors import Invalid
 
@@ -36,15 +48,24 @@ PARAMETERS = (
         optional=True,
     ),
     Parameter(name="variable", label="Column, instead of a list", optional=True, advanced=True),
+    Parameter(
+        name="bounds",
+        label="Bounds, where noise is added",
+        kind="object",
+        hint='As JSON, e.g. {"age": [18, 100]}',
+        optional=True,
+        advanced=True,
+    ),
 )
 
 
 @dataclass(frozen=True)
 class State:
-    """The moments so far, and whether one variable was asked for by itself."""
+    """The moments so far, whether one variable was asked for by itself, and bounds where noise is added."""
 
     moments: Moments
     is_single: bool
+    bounds: Bounds = ()
 
 
 def start(question: Question, scope: Scope) -> State:
@@ -60,12 +81,25 @@ def start(question: Question, scope: Scope) -> State:
         factors=tuple(factor(scope, name, role="by") for name in names(question, "by", required=False)),
         together=question.get("missing") == "complete",
     )
-    return State(moments, key == "variable" and len(listed) == 1)
+    bounds = bounds_of(question.get("bounds"), listed) if scope.policy.epsilon else ()
+    return State(moments, key == "variable" and len(listed) == 1, bounds)
 
 
 def local(view: ir.Table, state: State) -> Aggregate:
-    """Means in the first round, squares around them in the second."""
+    """Means in the first round, squares around them in the second; with bounds both at once."""
+    if state.bounds:
+        return local_bounded(view, state.moments, state.bounds)
     return local_moments(view, state.moments)
+
+
+def sensitivities(state: State) -> NDArray[np.int64]:
+    """What one person changes in each number that gets noise."""
+    return sensitivities_of(state.moments)
+
+
+def noisy(sums: Sums, state: State, noise: NDArray[np.int64]) -> Sums:
+    """The same sums with noise; who lacks a value is not told then."""
+    return noisy_bounded(sums, noise)
 
 
 def guard(sums: Sums, state: State, scope: Scope) -> Sums:
@@ -75,13 +109,18 @@ def guard(sums: Sums, state: State, scope: Scope) -> Sums:
 
 def step(sums: Sums, state: State) -> State | Result:
     """Pool the round."""
-    moments = step_moments(sums, state.moments)
+    if state.bounds:
+        moments = means_of(sums, state.moments, state.bounds)
+        check_persons(moments.n, moments.scope.policy)
+    else:
+        moments = step_moments(sums, state.moments)
     if not moments.is_complete:
         return replace(state, moments=moments)
     assert moments.hidden is not None
     entries = [_entry(moments, position) for position in range(len(moments.variables))]
     result = entries[0] if state.is_single else {"variables": entries}
-    return Result(result, moments.n, moments.rows - moments.n, suppressed=int(moments.hidden.sum()))
+    notes = ("Values beyond the declared bounds count as the bounds.",) if state.bounds else ()
+    return Result(result, moments.n, moments.rows - moments.n, notes, int(moments.hidden.sum()))
 
 
 def _entry(state: Moments, position: int) -> dict[str, Any]:

@@ -4,6 +4,7 @@ Question: ``{"method": "histogram", "variable": "LAB_TSC", "bins": 20}``; ``bins
 list of edges. Result: ``{"variable", "edges", "counts", "below", "above", "n"}``. Each bin has its lower edge
 and not its upper one. With a number of bins the first and the last bin also take the values beyond their
 outer edges; with given edges those are ``below`` and ``above``. A count that may not be told is null.
+Where the policy asks for noise, the edges must be given.
 """
 
 from __future__ import annotations
@@ -26,7 +27,6 @@ from salerno.analysis.sums.bins import (
     local_brackets,
     local_edges,
     local_magnitudes,
-    released,
     runs,
 )
 from salerno.catalogue.model import Datatype, Variable
@@ -75,51 +75,66 @@ def start(question: Question, scope: Scope) -> State:
                 "wrong-edges", f"'bins' must be 2 to {_MOST_BINS} rising edges, or a number of bins"
             )
         return State(scope, variable, 0, edges)
+    if scope.policy.epsilon:
+        raise Invalid(
+            "noise-needs-edges",
+            "With noise the range of the values is not looked up",
+            remedy="Give 'bins' as a list of edges, from knowledge other than these data.",
+        )
     return State(scope, variable, whole(bins, key="bins", least=1, most=_MOST_BINS))
 
 
 def local(view: ir.Table, state: State) -> Aggregate:
-    """Count by magnitude, then over a narrowing range, then between the edges."""
-    if state.rounds == 0:
-        first = local_magnitudes(view, state.variable)
-        return replace(first, released=released(view, state.variable, state.edges))
+    """Count between the edges; where they are not given, by magnitude and over a narrowing range before."""
     if state.edges:
         return local_edges(view, state.variable, state.edges)
+    if state.rounds == 0:
+        return local_magnitudes(view, state.variable)
     assert state.bracket is not None
     return local_brackets(view, state.variable, [state.bracket])
+
+
+def sensitivities(state: State) -> NDArray[np.int64]:
+    """One person is in one bin."""
+    return np.ones(len(state.edges) + 1, dtype=np.int64)
+
+
+def noisy(sums: Sums, state: State, noise: NDArray[np.int64]) -> Sums:
+    """The same sums with noise on each bin; who lacks a value is not told then."""
+    bins = np.maximum(sums["bins"] + noise, 0)
+    n = np.array(bins.sum(), dtype=np.int64)
+    return {**sums, "bins": bins, "n": n, "rows": n}
 
 
 def guard(sums: Sums, state: State, scope: Scope) -> Sums:
     """Refuse to take part with too few persons; with few holders hide or join small bins."""
     if state.rounds == 0:
         check_persons(int(sums["bins"].sum()), scope.policy, who="This holder's part")
-        return guard_bins(sums, [N_MAGNITUDES], scope)
     if state.edges:
         if not scope.few:
             return sums
         hidden = hidden_cells(sums["bins"], scope.policy.min_cell)
-        return {"bins": np.where(hidden, 0, sums["bins"]), "hidden": hidden.astype(np.int64)}
-    assert state.bracket is not None
-    return guard_bins(sums, [state.bracket.n_units], scope)
+        return {**sums, "bins": np.where(hidden, 0, sums["bins"]), "hidden": hidden.astype(np.int64)}
+    return guard_bins(sums, [state.bracket.n_units if state.bracket else N_MAGNITUDES], scope)
 
 
 def step(sums: Sums, state: State) -> State | Result:
     """Narrow the range, fix the edges, or answer."""
     min_cell = max(state.scope.policy.min_cell, 1)
+    if state.edges:
+        state = replace(state, rows=int(sums["rows"]), n=int(sums["n"]))
+        check_some(state.n, state.scope.policy)
+        return _answer(sums["bins"], sums["hidden"] > 0, state)
     if state.rounds == 0:
         n = int(sums["bins"].sum())
         check_some(n, state.scope.policy)
-        state = replace(state, rows=int(sums["rows"]), n=n, rounds=1)
-        if state.edges:
-            return state
+        state = replace(state, n=n, rounds=1)
         edges = magnitude_edges()
         starts = merged(sums["bins"], min_cell, sums["inner"] > 0)
         filled = np.flatnonzero(np.add.reduceat(sums["bins"], starts))
         ends = np.append(starts[1:], N_MAGNITUDES)
         low, high = edges[int(starts[filled[0]])], edges[int(ends[filled[-1]])]
         return replace(state, bracket=enclosing(low, high, 0, n, bits=_BITS))
-    if state.edges:
-        return _answer(sums["bins"], sums["hidden"] > 0, state)
     assert state.bracket is not None
     parts = [part for part in runs(sums, [state.bracket], min_cell)[0] if part.count]
     low, high = parts[0].start, parts[-1].end

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Mapping
 from typing import Any
 
@@ -32,14 +30,6 @@ BUSY = (QuestionState.QUEUED, QuestionState.RUNNING)
 def routes(pages: Pages, coordinator: Coordinator) -> list[ControllerRouterHandler]:
     """Handlers of ``/questions`` and below."""
     researcher = [needs("researcher")]
-
-    def answer_of(request: Req, question_id: str) -> dict[str, Any]:
-        asked = coordinator.question(question_id, caller_of(request).id)
-        if asked.answer is None:
-            raise NotFound(
-                "no-answer-yet", "The question has no answer", remedy="Look at the question's page."
-            )
-        return asked.answer
 
     @get("/questions/{question_id:str}", guards=researcher, sync_to_thread=False, include_in_schema=False)
     def one(request: Req, question_id: FromPath[str]) -> Response[Any]:
@@ -78,55 +68,24 @@ def routes(pages: Pages, coordinator: Coordinator) -> list[ControllerRouterHandl
         include_in_schema=False,
     )
     def plot(request: Req, question_id: FromPath[str]) -> Response[Any]:
-        chart = answer_chart(answer_of(request, question_id))
+        chart = answer_chart(answer_of(coordinator.question(question_id, caller_of(request).id)))
         if chart is None:
             raise NotFound("no-plot", "This answer has no plot: its tables say it all")
         kept = {"Cache-Control": "private, max-age=86400"}
         return Response(to_svg(chart), media_type="image/svg+xml", headers=kept)
 
-    @get(
-        "/questions/{question_id:str}/answer.json",
-        guards=researcher,
-        sync_to_thread=False,
-        include_in_schema=False,
-    )
-    def as_json(request: Req, question_id: FromPath[str]) -> Response[Any]:
-        answer = answer_of(request, question_id)
-        return Response(
-            to_json(answer), media_type="application/json", headers=_download(question_id, "json")
-        )
-
-    @get(
-        "/questions/{question_id:str}/answer.csv",
-        guards=researcher,
-        sync_to_thread=False,
-        include_in_schema=False,
-    )
-    def as_csv(request: Req, question_id: FromPath[str]) -> Response[Any]:
-        text = io.StringIO()
-        writer = csv.writer(text)
-        for table in answer_tables(answer_of(request, question_id)):
-            writer.writerow([table.title])
-            writer.writerow(table.columns)
-            writer.writerows([_cell(c) for c in row] for row in table.rows)
-            writer.writerow([])
-        return Response(text.getvalue(), media_type="text/csv", headers=_download(question_id, "csv"))
-
-    return [one, state, plot, as_json, as_csv]
+    return [one, state, plot]
 
 
-def _download(question_id: str, ending: str) -> dict[str, str]:
-    return {
-        "Content-Disposition": f'attachment; filename="{question_id}.{ending}"',
-        "Cache-Control": "no-store",
-    }
+def answer_of(asked: AskedQuestion) -> dict[str, Any]:
+    """The answer of a question.
 
-
-def _cell(text: str) -> str:
-    # A spreadsheet would run a cell that begins like a formula.
-    return (
-        f"'{text}" if text[:1] in ("=", "@", "+") or (text[:1] == "-" and not text[1:2].isdigit()) else text
-    )
+    Raises:
+        NotFound: There is none, or not yet.
+    """
+    if asked.answer is None:
+        raise NotFound("no-answer-yet", "The question has no answer", remedy="Look at the question's page.")
+    return asked.answer
 
 
 def _facts(asked: AskedQuestion) -> list[tuple[str, str]]:

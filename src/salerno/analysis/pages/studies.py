@@ -116,6 +116,7 @@ def routes(
             columns=_columns(study, datasets),
             column_groups=column_groups(study, datasets),
             questions=[(q, question_words(q.question)) for q in reversed(questions)],
+            answered=any(q.answer is not None for q in questions),
             menu=method_menu(),
             attrition=_last_answered(questions, "attrition"),
             **{"foresight": None, "question": {}, "anyway": False, **more},

@@ -144,7 +144,7 @@ class Ledger:
             LedgerRefusal: The permit's budget is spent.
             Refused: The method has no way to add noise.
         """
-        noisy, epsilon = noisy_of(method), policy.epsilon_per_question
+        noisy, epsilon = noisy_of(method).noisy, policy.epsilon_per_question
         values = {name: array.tolist() for name, array in sums.items()}
         key = digest([entry.dataset, entry.permit, entry.frame, entry.question, epsilon, values])
         with self.reads() as desk:
@@ -165,7 +165,7 @@ class Ledger:
                 entries=(),
                 remedy="Use the answers that you have: the same question again costs nothing.",
             )
-        noise = draw_noise(sum(array.size for array in sums.values()), epsilon)
+        noise = draw_noise(noisy_of(method).sensitivities(state), epsilon)
         claim = Claim(replace(entry, epsilon=epsilon), last=last, noise=(key, noise.tobytes()))
         return noisy(sums, state, noise), claim
 

@@ -86,27 +86,26 @@ def local_brackets(view: ir.Table, variable: Variable, brackets: Sequence[Bracke
 
 def local_edges(view: ir.Table, variable: Variable, edges: Sequence[float]) -> Aggregate:
     """Values below the first edge, between the edges (the upper one excluded), and from the last on."""
-    rows = view.filter(is_binnable(view, variable)).select(x=as_number(view, variable))
-    expression = rows.group_by(bin=_place(rows.x, edges)).aggregate(n=rows.count())
+    ok = is_binnable(view, variable).fill_null(False)
+    place = _place(as_number(view, variable), edges)
+    expression = view.group_by(bin=ok.ifelse(place, ibis.null("int64"))).aggregate(n=view.count())
 
     def finish(table: pa.Table) -> Sums:
-        size = len(edges) + 1
+        counts = integers(table, "n")
+        bins = scatter(places(table), counts, len(edges) + 1)
         return {
-            "bins": scatter(places(table), integers(table, "n"), size),
-            "hidden": np.zeros(size, dtype=np.int64),
+            "rows": np.array(counts.sum(), dtype=np.int64),
+            "n": np.array(bins.sum(), dtype=np.int64),
+            "bins": bins,
+            "hidden": np.zeros_like(bins),
         }
 
-    return Aggregate(expression, finish)
-
-
-def released(view: ir.Table, variable: Variable, edges: Sequence[float]) -> tuple[Released, ...]:
-    """All values, and those of each bin where the edges are known beforehand."""
-    keys = (_place(as_number(view, variable), edges),) if edges else ()
-    return (Released(is_binnable(view, variable), keys),)
+    return Aggregate(expression, finish, (Released(ok, (place,)),))
 
 
 def _place(x: ir.NumericValue, edges: Sequence[float]) -> ir.Value:
-    return ibis.cases(*((x < real(edge), i) for i, edge in enumerate(edges)), else_=len(edges))
+    branches = ((x < real(edge), ibis.literal(i, type="int64")) for i, edge in enumerate(edges))
+    return ibis.cases(*branches, else_=ibis.literal(len(edges), type="int64"))
 
 
 def guard_bins(sums: Sums, spans: Sequence[int], scope: Scope) -> Sums:

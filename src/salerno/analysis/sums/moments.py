@@ -33,6 +33,7 @@ from salerno.analysis.sums.columns import (
 from salerno.catalogue.model import Variable
 
 Array = NDArray[np.float64]
+_PARTED = ("counts", "sums", "values", "squares")
 
 
 @dataclass(frozen=True)
@@ -126,13 +127,13 @@ def _local_means(view: ir.Table, moments: Moments, listed: ir.BooleanValue) -> A
             "hidden": np.zeros((moments.n_groups, len(moments.variables)), dtype=np.int64),
         }
 
-    return Aggregate(expression, finish, _released(view, moments, listed, complete))
+    return Aggregate(expression, finish, released_moments(view, moments))
 
 
-def _released(
-    view: ir.Table, moments: Moments, listed: ir.BooleanValue, complete: ir.BooleanValue
-) -> tuple[Released, ...]:
-    """Each group of each variable; both values of a yes-or-no column, whose mean is their share."""
+def released_moments(view: ir.Table, moments: Moments) -> tuple[Released, ...]:
+    """Whom moments rest on: each group of each variable; both values of a yes-or-no column, whose mean is their share."""
+    listed = every(is_listed(view, f) for f in moments.factors)
+    complete = every([listed, *(is_present(view, variable) for variable in moments.variables)])
     groups = tuple(view[factor.column] for factor in moments.factors)
     sets = []
     for variable in moments.variables:
@@ -151,11 +152,10 @@ def guard_moments(sums: Sums, moments: Moments, scope: Scope) -> Sums:
             check_persons(total, scope.policy, who="This holder's part")
         if not scope.few:
             return sums
-        hidden = _hidden(counts, moments)
+        hidden = hidden_groups(counts, moments)
         return {
             **sums,
-            "counts": np.where(hidden, 0, counts),
-            "sums": np.where(hidden, 0.0, sums["sums"]),
+            **{name: np.where(hidden, 0, sums[name]) for name in _PARTED if name in sums},
             "hidden": hidden.astype(np.int64),
         }
     assert moments.hidden is not None
@@ -175,7 +175,7 @@ def step_moments(sums: Sums, moments: Moments) -> Moments:
         for total, blank in zip(totals.tolist(), np.any(withheld, axis=0).tolist(), strict=True):
             if not blank:
                 check_some(total, moments.scope.policy)
-        hidden = _hidden(counts, moments, withheld)
+        hidden = hidden_groups(counts, moments, withheld)
         centres = sums["sums"].sum(axis=0) / np.maximum(totals, 1)
         return replace(
             moments, rows=int(sums["rows"]), n=int(sums["n"]), counts=counts, hidden=hidden, centres=centres
@@ -189,7 +189,7 @@ def step_moments(sums: Sums, moments: Moments) -> Moments:
     return replace(moments, mean=moments.centres + shift, variance=variance)
 
 
-def _hidden(
+def hidden_groups(
     counts: NDArray[np.int64], moments: Moments, given: NDArray[np.bool_] | None = None
 ) -> NDArray[np.bool_]:
     """Small groups and those that go with them, variable by variable."""

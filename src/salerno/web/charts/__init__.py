@@ -64,6 +64,7 @@ MAKERS: dict[str, Maker] = {
     "describe": distributions.means,
     "t_test": distributions.means,
     "pca": models.components,
+    "kmeans": models.clusters,
     "boosting": models.calibration,
     "evaluate": models.calibration,
     "incidence": epidemiology.rates,
@@ -71,5 +72,6 @@ MAKERS: dict[str, Maker] = {
     "cohort_overlap": epidemiology.overlap,
     "cohort_timing": epidemiology.timing,
     "treatment_patterns": epidemiology.paths,
+    "characteristics": epidemiology.characteristics,
     "drug_utilisation": epidemiology.drug_use,
 }

@@ -8,6 +8,8 @@ from typing import Any
 from salerno.web.charts.parts import PALETTE, WIDTH, Chart, Result, colour_by, titled
 from salerno.web.tables import confidence_percent, value_text
 
+_MOST_LEVELS = 40
+
 
 def attrition(result: Result, _question: Result, answer: Mapping[str, Any]) -> Chart | None:
     """How many persons each step of a cohort leaves, and how many it drops, from top to bottom."""
@@ -208,6 +210,39 @@ def paths(result: Result, _question: Result, _answer: Mapping[str, Any]) -> Char
         "facet": {"row": {"field": "Group", "type": "nominal", "sort": None, "title": None}},
         "resolve": {"scale": {"y": "independent"}},
         "spec": {"height": 320, "width": WIDTH, "layer": layer},
+    }  # fmt: skip
+
+
+def characteristics(result: Result, _question: Result, answer: Mapping[str, Any]) -> Chart | None:
+    """Share of each level in each group, column by column."""
+    told = [row for row in result.get("levels", []) if row["level"] != "missing"]
+    values = [
+        {"Column": str(row["variable"]), "level": value_text(row["level"]), "group": value_text(row["group"]),
+         "percentage": row["percentage"]}
+        for row in told
+        if row.get("percentage") is not None
+    ]  # fmt: skip
+    if not values or len({(v["Column"], v["level"]) for v in values}) > _MOST_LEVELS:
+        return None
+    names = list(dict.fromkeys(v["group"] for v in values))
+    legend: Chart | None = None if len(names) == 1 else {}
+    return {
+        "title": titled("Characteristics", [row.get("count") for row in told], answer),
+        "data": {"values": values},
+        "facet": {"row": {"field": "Column", "type": "nominal", "sort": None, "title": None}},
+        "resolve": {"scale": {"y": "independent"}},
+        "spec": {
+            "width": 0.8 * WIDTH, "height": {"step": max(12, 30 // len(names))},
+            "mark": {"type": "bar"},
+            "encoding": {
+                "y": {"field": "level", "type": "nominal", "sort": None, "title": None,
+                      "scale": {"paddingInner": 0.25}},
+                "yOffset": {"field": "group", "sort": names},
+                "x": {"field": "percentage", "type": "quantitative", "title": "Share of the group in %",
+                      "scale": {"domain": [0, 100]}},
+                "color": {**colour_by("group", "Group", names), "legend": legend},
+            },
+        },
     }  # fmt: skip
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from salerno.web.charts.parts import PALETTE, Chart, Result
+from salerno.web.charts.parts import PALETTE, WIDTH, Chart, Result, colour_by
 from salerno.web.tables import confidence_percent, exp, ratio_words
 
 
@@ -112,6 +112,33 @@ def components(result: Result, _question: Result, _answer: Mapping[str, Any]) ->
         "encoding": {
             "x": {"field": "component", "type": "ordinal", "title": "Component", "axis": {"labelAngle": 0}},
             "y": y,
+        },
+    }  # fmt: skip
+
+
+def clusters(result: Result, _question: Result, _answer: Mapping[str, Any]) -> Chart | None:
+    """Where the centre of each cluster lies on each column."""
+    rows = [
+        {"Column": str(column), "cluster": f"{found['cluster']} (n = {found['n']:,})", "value": value}
+        for found in result.get("clusters", [])
+        if found.get("n") is not None
+        for column, value in found["centre"].items()
+        if value is not None
+    ]
+    if not rows:
+        return None
+    names = list(dict.fromkeys(row["cluster"] for row in rows))
+    x: Chart = {"field": "value", "type": "quantitative", "title": None, "scale": {"zero": False}}
+    y: Chart = {"field": "cluster", "type": "nominal", "sort": None, "title": None, "axis": {"grid": True}}
+    return {
+        "title": {"text": "Mean of each column by cluster"},
+        "data": {"values": rows},
+        "facet": {"row": {"field": "Column", "type": "nominal", "sort": None, "title": None}},
+        "resolve": {"scale": {"x": "independent"}},
+        "spec": {
+            "width": 0.8 * WIDTH, "height": {"step": 30},
+            "mark": {"type": "point", "filled": True, "size": 130, "opacity": 1},
+            "encoding": {"x": x, "y": y, "color": {**colour_by("cluster", "Cluster", names), "legend": None}},
         },
     }  # fmt: skip
 
