@@ -131,7 +131,7 @@ def _local_means(view: ir.Table, moments: Moments, listed: ir.BooleanValue) -> A
 
 
 def released_moments(view: ir.Table, moments: Moments) -> tuple[Released, ...]:
-    """Whom moments rest on: each group of each variable; both values of a yes-or-no column, whose mean is their share."""
+    """Whom moments rest on: each group of each variable, and both values of one whose mean is a share."""
     listed = every(is_listed(view, f) for f in moments.factors)
     complete = every([listed, *(is_present(view, variable) for variable in moments.variables)])
     groups = tuple(view[factor.column] for factor in moments.factors)

@@ -1,4 +1,4 @@
-"""Methods that add noise: what they sum, what one person changes in it at most, and that noise lands there."""
+"""Methods that add noise: what they sum, what one person changes in it, and that noise lands there."""
 
 from __future__ import annotations
 
