@@ -28,6 +28,7 @@ from salerno.audit import store as audit_store
 from salerno.audit.model import Entry
 from salerno.audit.service import AuditLog
 from salerno.holdings import store as holdings_store
+from salerno.holdings.engine.apps.host import SandboxedApps
 from salerno.holdings.engine.opening import IbisEngine
 from salerno.holdings.service import Holdings, ViewDoor
 from salerno.identity import store as identity_store
@@ -186,6 +187,7 @@ class Holder(Node):
             opt_outs=NobodyOptedOut(),
             clock=space.clock,
             own=who,
+            apps=SandboxedApps(),
         )
         with self.database.opens(holdings)() as desk:
             self.holding = desk.connect("cohort", str(source), "steward", policy=policy)

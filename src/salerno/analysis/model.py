@@ -18,7 +18,7 @@ import ibis.expr.types as ir
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from salerno.holdings.model import Dictionary, StudyFrame
+from salerno.holdings.model import Dictionary, Learning, StudyFrame, Task, Trained
 from salerno.permits.model import DisclosurePolicy
 
 Question = Mapping[str, Any]
@@ -85,6 +85,23 @@ class Aggregate:
 
 
 @dataclass(frozen=True)
+class Training:
+    """What one holder has an app do in one round, in the holder's sandbox, instead of an aggregate.
+
+    Args:
+        rows: From the permitted view to the rows of it that the app sees; they never leave the holder.
+        learning: Which app trains what.
+        task: What it is asked for.
+        finish: Turns what came out into sums of the layout that the state fixes; pure.
+    """
+
+    rows: Callable[[ibis.Table], ibis.Table]
+    learning: Learning
+    task: Task
+    finish: Callable[[Trained], Sums]
+
+
+@dataclass(frozen=True)
 class Result:
     """The end of a method.
 
@@ -138,7 +155,9 @@ class Method(Protocol):
     """A module under ``analysis/methods`` with these members. No function does any I/O.
 
     ``NAME`` is the module's own name; ``LABEL`` and the first line of the docstring are for people;
-    ``PARAMETERS`` are all keys that its questions may have, beside ``method`` and ``missing``.
+    ``PARAMETERS`` are all keys that its questions may have, beside ``method`` and ``missing``. A method
+    with a function ``train`` from a state to a `Training`, or None for a round of `local`, has apps compute
+    rounds.
     """
 
     NAME: str

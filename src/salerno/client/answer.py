@@ -190,6 +190,7 @@ METHOD_TITLES = {
     "cox": "Cox regression",
     "glm": "Regression",
     "boosting": "Gradient-boosted trees",
+    "federated_learning": "Federated learning",
     "kmeans": "Clusters",
     "evaluate": "Test of a score",
     "pca": "Principal components",

@@ -2,9 +2,21 @@
 
 from __future__ import annotations
 
-from sqlalchemy import Column, Connection, MetaData, Row, Table, Text, insert, select, update
+from sqlalchemy import (
+    Column,
+    Connection,
+    LargeBinary,
+    MetaData,
+    Row,
+    Table,
+    Text,
+    delete,
+    insert,
+    select,
+    update,
+)
 
-from salerno.holdings.model import Holding
+from salerno.holdings.model import App, Holding
 from salerno.kernel.time import from_text, to_text
 from salerno.kernel.values import from_json, to_json
 from salerno.permits.model import DisclosurePolicy
@@ -25,6 +37,18 @@ holdings_holding = Table(
     Column("personal", Text, nullable=False),
     Column("policy", Text, nullable=False),
     Column("connected_at", Text, nullable=False, index=True),
+)
+
+holdings_app = Table(
+    "holdings_app",
+    metadata,
+    Column("holding", Text, primary_key=True),
+    Column("digest", Text, primary_key=True),
+    Column("name", Text, nullable=False),
+    Column("version", Text, nullable=False),
+    Column("python", Text, nullable=False),
+    Column("allowed_at", Text, nullable=False),
+    Column("bundle", LargeBinary, nullable=False),
 )
 
 
@@ -71,6 +95,43 @@ class SqlHoldingStore:
         """All, oldest first."""
         ordered = select(holdings_holding).order_by(holdings_holding.c.connected_at, holdings_holding.c.id)
         return [_holding(row) for row in self._connection.execute(ordered)]
+
+    def allow(self, app: App) -> None:
+        """Keep an app that may run on its holding, in place of an entry of the same digest."""
+        self.forbid(app.holding, app.digest)
+        self._connection.execute(
+            insert(holdings_app).values(
+                holding=app.holding,
+                digest=app.digest,
+                name=app.name,
+                version=app.version,
+                python=app.python,
+                allowed_at=to_text(app.allowed_at),
+                bundle=app.bundle,
+            )
+        )
+
+    def forbid(self, holding_id: str, digest: str) -> None:
+        """Forget one."""
+        this = (holdings_app.c.holding == holding_id) & (holdings_app.c.digest == digest)
+        self._connection.execute(delete(holdings_app).where(this))
+
+    def apps(self, holding_id: str) -> list[App]:
+        """Apps that may run on a holding, oldest first."""
+        ordered = select(holdings_app).order_by(holdings_app.c.allowed_at, holdings_app.c.digest)
+        rows = self._connection.execute(ordered.where(holdings_app.c.holding == holding_id))
+        return [
+            App(
+                holding=row.holding,
+                digest=row.digest,
+                name=row.name,
+                version=row.version,
+                python=row.python,
+                allowed_at=from_text(row.allowed_at),
+                bundle=bytes(row.bundle),
+            )
+            for row in rows
+        ]
 
 
 def _holding(row: Row[tuple[str, ...]]) -> Holding:

@@ -219,6 +219,7 @@ class Node:
     @cached_property
     def door(self) -> ViewDoor:
         """The one door to the rows."""
+        from salerno.holdings.engine.apps.host import SandboxedApps
         from salerno.holdings.service import ViewDoor
 
         return ViewDoor(
@@ -236,6 +237,7 @@ class Node:
             ),
             clock=self.clock,
             own=self.own,
+            apps=SandboxedApps(),
         )
 
     @cached_property

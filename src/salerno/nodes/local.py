@@ -54,6 +54,8 @@ def try_question(
     threshold: int | None = None,
     masks: bool = True,
     frame: Mapping[str, Any] | None = None,
+    apps: Sequence[bytes] = (),
+    app_python: str = "",
 ) -> dict[str, Any]:
     """Ask one question of files, each standing for one holder.
 
@@ -63,6 +65,8 @@ def try_question(
         threshold: Smallest number of persons behind a figure; None means the default policy.
         masks: False sends sums unmasked.
         frame: Study frame as JSON, for OMOP.
+        apps: Bundles of apps that every holder lets run.
+        app_python: Interpreter that runs them; see `Holdings.allow_app`.
 
     Returns:
         The answer as JSON.
@@ -71,7 +75,9 @@ def try_question(
         Refused: Permit or disclosure control refuse the question.
         Invalid: A file, the question or the frame is wrong.
     """
-    with LocalSpace(sites, threshold=threshold, masks=masks, frame=frame) as space:
+    with LocalSpace(
+        sites, threshold=threshold, masks=masks, frame=frame, apps=apps, app_python=app_python
+    ) as space:
         return space.ask(question)
 
 
@@ -82,6 +88,7 @@ class LocalSpace:
         sites, threshold, masks, frame: See `try_question`.
         names: Of the holders, for people; by default those of the files.
         policy: The holders' and the permit's disclosure policy, instead of a threshold and masks.
+        apps, app_python: Bundles of apps that every holder lets run, and the interpreter that runs them.
         memory_mb: Memory of each holder's analysis engine before it spills to disk.
     """
 
@@ -94,12 +101,15 @@ class LocalSpace:
         frame: Mapping[str, Any] | None = None,
         names: Sequence[str] = (),
         policy: DisclosurePolicy | None = None,
+        apps: Sequence[bytes] = (),
+        app_python: str = "",
         memory_mb: int = 1024,
     ) -> None:
         if not sites:
             raise Invalid("no-site", "No site was given", remedy="Give one file per holder.")
         self._policy = policy or _policy(threshold, masks)
         self._memory_mb = memory_mb
+        self._apps, self._app_python = tuple(apps), app_python
         self._frame = _frame(frame)
         self._sites = [str(site) for site in sites]
         self._names = list(names) or _holder_names(self._sites)
@@ -219,6 +229,9 @@ class LocalSpace:
             personal=False,
             policy=self._policy,
         )
+        with node.holdings() as holdings:
+            for bundle in self._apps:
+                holdings.allow_app(holding.id, bundle, node.operator, python=self._app_python)
         return node.holding_desk.describe(holding.id, node.operator)
 
     def _permit(self, described: Sequence[DatasetDescription]) -> IssuedPermit:

@@ -199,6 +199,9 @@ class DisclosurePolicy:
         differencing: Whether a question is refused when its persons differ from those of an earlier one by
             fewer than `min_cell`.
         max_questions_per_variable: Most different questions of one user that name the same column.
+        max_membership_advantage: How much better than chance an attack may tell the records that a released
+            model was trained on; 1 for no check.
+        max_update_norm: Largest change that one holder's training may make to a model in a round.
         epsilon: Budget of differential privacy of a permit at each holder; with one, only methods that add
             noise are answered.
         epsilon_per_question: What one question spends of it.
@@ -219,6 +222,8 @@ class DisclosurePolicy:
     rounding: int = 0
     differencing: bool = True
     max_questions_per_variable: int = 200
+    max_membership_advantage: float = 0.1
+    max_update_norm: float = 0.0
     epsilon: float = 0.0
     epsilon_per_question: float = 0.1
 
@@ -242,6 +247,8 @@ class DisclosurePolicy:
             max_questions_per_variable=int(
                 _least_but_zero(self.max_questions_per_variable, other.max_questions_per_variable)
             ),
+            max_membership_advantage=min(self.max_membership_advantage, other.max_membership_advantage),
+            max_update_norm=_least_but_zero(self.max_update_norm, other.max_update_norm),
             epsilon=_least_but_zero(self.epsilon, other.epsilon),
             epsilon_per_question=_least_but_zero(self.epsilon_per_question, other.epsilon_per_question),
         )

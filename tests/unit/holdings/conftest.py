@@ -17,6 +17,7 @@ from salerno.adapters.keys import KeyRing
 from salerno.audit import store as audit_store
 from salerno.audit.service import AuditLog
 from salerno.holdings import store as holdings_store
+from salerno.holdings.engine.apps.host import SandboxedApps
 from salerno.holdings.engine.opening import IbisEngine
 from salerno.holdings.engine.source import EngineLimits
 from salerno.holdings.model import AccessRequest, Holding, StudyFrame
@@ -134,6 +135,7 @@ class Hospital:
             opt_outs=self.body,
             clock=self.clock,
             own=HOSPITAL,
+            apps=SandboxedApps(),
         )
 
     def _audit(self, connection: Any) -> AuditLog:

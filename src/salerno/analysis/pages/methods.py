@@ -21,7 +21,7 @@ GROUPS: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("Compare", ("t_test", "log_rank", "meta")),
     ("Survival", ("kaplan_meier", "competing_risks", "restricted_mean", "cox")),
     ("Regression", ("glm", "lmm")),
-    ("Patterns and prediction", ("pca", "kmeans", "boosting", "evaluate")),
+    ("Patterns and prediction", ("pca", "kmeans", "boosting", "evaluate", "federated_learning")),
     ("Populations", ("incidence", "prevalence")),
     (
         "Cohorts and treatments",

@@ -7,7 +7,7 @@ from typing import Any
 
 import ibis
 
-from salerno.analysis.model import Aggregate, Method, Released, Scope, Sums
+from salerno.analysis.model import Aggregate, Method, Released, Scope, Sums, Training
 from salerno.analysis.service.ports import View
 from salerno.catalogue.model import Datatype
 from salerno.holdings.model import Dictionary
@@ -29,13 +29,20 @@ def compute(view: View, method: Method, state: Any, scope: Scope, holder_name: s
         SalernoError: The view refuses, or the method.
         Invalid: ``local-failed`` for any other error; no value of the data is in the sentence.
     """
+    training: Training | None = method.train(state) if hasattr(method, "train") else None
     parts: list[Aggregate] = []
 
     def build(table: ibis.Table) -> ibis.Table:
         parts.append(method.local(_agreed(table, view.dictionary, scope, holder_name), state))
         return parts[-1].expression
 
+    def rows_of(table: ibis.Table) -> ibis.Table:
+        assert training is not None
+        return training.rows(_agreed(table, view.dictionary, scope, holder_name))
+
     try:
+        if training is not None:
+            return training.finish(view.train(rows_of, training.learning, training.task))
         rows = view.run(build)
         return parts[-1].finish(rows)
     except SalernoError:

@@ -16,7 +16,7 @@ from salerno.analysis.service.entries import LedgerStore
 from salerno.analysis.service.records import AgentStore, HubStore
 from salerno.analysis.wire import KeyResolver
 from salerno.catalogue.model import DatasetDescription
-from salerno.holdings.model import AccessRequest, Dictionary
+from salerno.holdings.model import AccessRequest, Dictionary, Learning, Task, Trained
 from salerno.holdings.service import Persons, Tell
 from salerno.identity.model import Participant, ParticipantRole
 from salerno.permits.model import DataPermit, DisclosurePolicy, IssuedPermit
@@ -111,6 +111,10 @@ class View(Protocol):
 
     def run(self, build: Callable[[ibis.Table], ibis.Table]) -> pa.Table:
         """Compute one aggregate."""
+        ...
+
+    def train(self, build: Callable[[ibis.Table], ibis.Table], learning: Learning, task: Task) -> Trained:
+        """Have an allowed app do its part of a round on rows, in the holder's sandbox."""
         ...
 
     def persons(self, build: Tell, secret: bytes, most: int = 0) -> list[Persons]:

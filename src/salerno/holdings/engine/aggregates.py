@@ -1,4 +1,4 @@
-"""Whether an expression is an aggregate of one view, and of nothing else."""
+"""Whether an expression is an aggregate of one view, or some of its rows, and of nothing else."""
 
 from __future__ import annotations
 
@@ -21,6 +21,22 @@ def check_aggregate(expression: ir.Table, view: ir.Table) -> None:
 
     Raises:
         Refused: ``not-an-aggregate`` or ``outside-view``.
+    """
+    check_reads(expression, view)
+    if not _summed(expression.op(), view.op()):
+        raise Refused(
+            "not-an-aggregate",
+            "The expression would hand out rows of the view",
+            rule=_RULE,
+            remedy="Aggregate them: only sums and counts leave a holder.",
+        )
+
+
+def check_reads(expression: ir.Table, view: ir.Table) -> None:
+    """Refuse an expression that reads anything but the view.
+
+    Raises:
+        Refused: ``not-an-aggregate`` for no table, or for rows in disguise; ``outside-view``.
     """
     if not isinstance(expression, ir.Table):
         raise Refused("not-an-aggregate", "What is computed on a view must be a table", rule=_RULE)
@@ -46,13 +62,6 @@ def check_aggregate(expression: ir.Table, view: ir.Table) -> None:
                 "An expression over a view cannot contain SQL or functions of its own",
                 rule=_RULE,
             )
-    if not _summed(expression.op(), allowed):
-        raise Refused(
-            "not-an-aggregate",
-            "The expression would hand out rows of the view",
-            rule=_RULE,
-            remedy="Aggregate them: only sums and counts leave a holder.",
-        )
 
 
 def _summed(node: ops.Node, view: ops.Node) -> bool:

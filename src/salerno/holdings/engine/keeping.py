@@ -44,6 +44,11 @@ class SharedFrame:
         """Refuse what is not an aggregate over this frame alone."""
         self._kept.frame.check(expression)
 
+    def rows(self, expression: ir.Table) -> pa.Table:
+        """Rows of this frame alone, for a program in the holder's own sandbox."""
+        with self._kept.lock:
+            return self._kept.frame.rows(expression)
+
     def compute(self, expression: ir.Table) -> pa.Table:
         """Run an expression on the holder's engine, one at a time per frame."""
         with self._kept.lock:

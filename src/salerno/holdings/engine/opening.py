@@ -9,7 +9,7 @@ import ibis.expr.datatypes as dt
 import ibis.expr.types as ir
 import pyarrow as pa
 
-from salerno.holdings.engine.aggregates import check_aggregate
+from salerno.holdings.engine.aggregates import check_aggregate, check_reads
 from salerno.holdings.engine.cohorts import Cohorts, CohortShelf, forget_cohorts
 from salerno.holdings.engine.conditions import keep_rows
 from salerno.holdings.engine.dictionary import datatype_of, profile
@@ -67,6 +67,11 @@ class IbisFrame:
     def compute(self, expression: ir.Table) -> pa.Table:
         """Run an expression on the holder's engine."""
         return self._source.sums(expression)
+
+    def rows(self, expression: ir.Table) -> pa.Table:
+        """Rows of this frame alone, for a program in the holder's own sandbox."""
+        check_reads(expression, self.table)
+        return self._source.fetch(expression)
 
     def persons(self, build: Tell, secret: bytes, most: int) -> list[Persons]:
         """Whom figures rest on; see `salerno.holdings.service.OpenedFrame`."""

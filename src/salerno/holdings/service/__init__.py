@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from salerno.holdings.service.connecting import HoldingDesk, Holdings
 from salerno.holdings.service.ports import (
+    Apps,
+    AppSession,
     CredentialVerifier,
     Engine,
     HoldingStore,
@@ -18,6 +20,8 @@ from salerno.holdings.service.view import STATUS_LIFETIME, PermittedView, ViewDo
 
 __all__ = [
     "STATUS_LIFETIME",
+    "AppSession",
+    "Apps",
     "CredentialVerifier",
     "Engine",
     "HoldingDesk",

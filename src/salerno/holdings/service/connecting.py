@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from typing import Any
 
 from salerno.catalogue.model import Agent, ContactPoint, DatasetDescription
-from salerno.holdings.model import Holding, Measured, SourceKind
+from salerno.holdings.model import App, Holding, Measured, SourceKind
+from salerno.holdings.rules import read_bundle
 from salerno.holdings.service.ports import Engine, HoldingStore, Trace
 from salerno.identity.model import Participant
 from salerno.kernel.codes import DataCategory
-from salerno.kernel.errors import Conflict, Invalid, NotFound, near
+from salerno.kernel.errors import Conflict, Invalid, NotFound, Refused, near
 from salerno.kernel.time import Clock
 from salerno.kernel.values import to_plain
 from salerno.permits.model import DisclosurePolicy
@@ -167,6 +169,86 @@ class Holdings:
             rule="EHDS Art. 73(2)",
         )
         return self.holding(holding_id)
+
+    def allow_app(self, holding_id: str, bundle: bytes, by: str, *, python: str = "") -> App:
+        """Let an app run on a holding: in a sandbox, for questions that name it by its digest.
+
+        Args:
+            holding_id: Which holding.
+            bundle: The app; the steward has read it.
+            by: Account identifier of the steward.
+            python: Interpreter with Flower and what the app imports; the node's own by default.
+
+        Raises:
+            NotFound: There is no such holding.
+            Invalid: It is no bundle.
+        """
+        holding = self.holding(holding_id)
+        about = read_bundle(bundle)
+        app = App(
+            holding=holding.id,
+            digest=about.digest,
+            name=about.name,
+            version=about.version,
+            python=python or sys.executable,
+            allowed_at=self._clock.now(),
+            bundle=bundle,
+        )
+        self._store.allow(app)
+        self._trace_app(holding, "app-allowed", app, by)
+        return app
+
+    def forbid_app(self, holding_id: str, digest: str, by: str) -> App:
+        """Let an app run no longer, from its next round on.
+
+        Args:
+            holding_id: Which holding.
+            digest: The app's, or the first letters of it.
+            by: Account identifier of the steward.
+
+        Raises:
+            NotFound: There is no such holding, or no such app on it.
+        """
+        holding = self.holding(holding_id)
+        found = [app for app in self._store.apps(holding_id) if digest and app.digest.startswith(digest)]
+        if len(found) != 1:
+            what = f"{len(found) or 'No'} apps of {holding_id!r} have a digest that begins with {digest!r}"
+            raise NotFound(
+                "no-such-app", what, remedy=near(digest, [a.digest for a in self.apps(holding_id)])
+            )
+        self._store.forbid(holding_id, found[0].digest)
+        self._trace_app(holding, "app-forbidden", found[0], by)
+        return found[0]
+
+    def apps(self, holding_id: str) -> list[App]:
+        """Apps that may run on a holding, oldest first.
+
+        Raises:
+            NotFound: There is no such holding.
+        """
+        return self._store.apps(self.holding(holding_id).id)
+
+    def app(self, holding_id: str, digest: str) -> App:
+        """The app of a digest.
+
+        Raises:
+            Refused: ``app-not-allowed``: the steward has not allowed it on this holding.
+        """
+        for app in self._store.apps(holding_id):
+            if app.digest == digest:
+                return app
+        raise Refused(
+            "app-not-allowed",
+            f"The app {digest[:12]} may not run on this holder's data",
+            rule="the holder's list of apps",
+            remedy="Send its bundle to the holder's steward, who can read it and allow it.",
+        )
+
+    def _trace_app(self, holding: Holding, act: str, app: App, by: str) -> None:
+        detail = {"app": app.digest, "name": app.name, "version": app.version}
+        self._audit.append(
+            actor=by, act=act, subject=holding.dataset, detail=detail, rule="EHDS Art. 73(1)(a)"
+        )
 
     def holdings(self) -> list[Holding]:
         """All holdings, oldest first."""

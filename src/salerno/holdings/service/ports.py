@@ -9,14 +9,18 @@ import ibis
 import pyarrow as pa
 
 from salerno.holdings.model import (
+    App,
     Contributions,
     Dictionary,
     Holding,
     KeptFor,
+    Learning,
     Measured,
     PersonSets,
     StudyFrame,
+    Task,
     Told,
+    Trained,
 )
 from salerno.holdings.rules import Columns
 from salerno.identity.model import Credential
@@ -56,6 +60,18 @@ class HoldingStore(Protocol):
 
     def holdings(self) -> list[Holding]:
         """All, oldest first."""
+        ...
+
+    def allow(self, app: App) -> None:
+        """Keep an app that may run on its holding, in place of an entry of the same digest."""
+        ...
+
+    def forbid(self, holding_id: str, digest: str) -> None:
+        """Forget one."""
+        ...
+
+    def apps(self, holding_id: str) -> list[App]:
+        """Apps that may run on a holding, oldest first."""
         ...
 
 
@@ -123,6 +139,14 @@ class OpenedFrame(Protocol):
         """Run an expression on the holder's engine."""
         ...
 
+    def rows(self, expression: ibis.Table) -> pa.Table:
+        """Rows of this frame alone, for a program in the holder's own sandbox; they never leave the node.
+
+        Raises:
+            Refused: The expression is no selection of this frame's rows and columns.
+        """
+        ...
+
     def persons(self, build: Tell, secret: bytes, most: int) -> list[Persons]:
         """Whom figures rest on, for the holder's own records; never leaves the node.
 
@@ -135,6 +159,35 @@ class OpenedFrame(Protocol):
 
     def close(self) -> None:
         """Let go of the engine and of what was kept for the frame; may be called twice."""
+        ...
+
+
+class AppSession(Protocol):
+    """An app that is loaded beside its rows, in its sandbox."""
+
+    def run(self, task: Task) -> Trained:
+        """Carry out one round's task.
+
+        Raises:
+            Invalid: The app did not do what was asked.
+            Refused: It took more time or memory than it may have.
+        """
+        ...
+
+    def close(self) -> None:
+        """End the app."""
+        ...
+
+
+class Apps(Protocol):
+    """Runs apps, in a sandbox or not at all."""
+
+    def open(self, app: App, learning: Learning, rows: pa.Table) -> AppSession:
+        """Load an app beside rows.
+
+        Raises:
+            Unavailable: There is no sandbox here, or no interpreter for the app.
+        """
         ...
 
 

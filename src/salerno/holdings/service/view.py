@@ -11,10 +11,21 @@ from typing import Any
 import ibis
 import pyarrow as pa
 
-from salerno.holdings.model import AccessRequest, Dictionary, Holding, KeptFor
+from salerno.holdings.model import (
+    AccessRequest,
+    App,
+    Dictionary,
+    Holding,
+    KeptFor,
+    Learning,
+    Task,
+    Trained,
+)
 from salerno.holdings.rules import check_enough_persons, check_permit_covers, check_permit_live, scope_for
 from salerno.holdings.service.connecting import Holdings
 from salerno.holdings.service.ports import (
+    Apps,
+    AppSession,
     CredentialVerifier,
     Engine,
     OpenedFrame,
@@ -33,6 +44,9 @@ from salerno.permits.wire import parse_permit
 
 STATUS_LIFETIME = timedelta(seconds=30)
 """How long an access body's word on a permit is believed before it is asked again."""
+
+_SESSIONS_KEPT = 2
+"""Apps that a view keeps loaded; one that is put out is loaded again for its next round."""
 
 Build = Callable[[ibis.Table], ibis.Table]
 """From the view to one aggregate over it."""
@@ -57,12 +71,17 @@ class PermittedView:
         request: AccessRequest,
         check_live: Callable[[DataPermit], None],
         open_trace: Callable[[], AbstractContextManager[Trace]],
+        allowed: Callable[[str], App],
+        apps: Apps,
     ) -> None:
         self._frame = frame
         self._holding = holding
         self._request = request
         self._check_live = check_live
         self._open_trace = open_trace
+        self._allowed = allowed
+        self._apps = apps
+        self._sessions: dict[str, AppSession] = {}
         self._lock = Lock()
         self._closed = False
         self.permit = permit
@@ -98,8 +117,7 @@ class PermittedView:
             Conflict: The view is closed.
         """
         with self._lock:
-            if self._closed:
-                raise Conflict("view-closed", "The view has been closed", remedy="Open it again.")
+            self._check_open()
             try:
                 self._check_live(self.permit)
                 expression = build(self._frame.table)
@@ -110,6 +128,51 @@ class PermittedView:
             result = self._frame.compute(expression)
             self._leave_trace("view-read", {"columns": len(expression.columns)})
             return result
+
+    def train(self, build: Build, learning: Learning, task: Task) -> Trained:
+        """Have an app that the steward has allowed do its part of a round on the view's rows.
+
+        The rows go into a sandbox of this node and no further; only checked numbers come out.
+
+        Args:
+            build: From the view to rows of it.
+            learning: Which app trains what.
+            task: What it is asked for; without arrays it is loaded anew.
+
+        Raises:
+            Refused: The permit is no longer in force, the app is not allowed, or took more than it may have.
+            Invalid: The app did not do what was asked.
+            Unavailable: There is no sandbox here, or the access body cannot be asked.
+            Conflict: The view is closed.
+        """
+        with self._lock:
+            self._check_open()
+            try:
+                self._check_live(self.permit)
+                app = self._allowed(learning.app)
+            except Refused as refusal:
+                self._leave_trace("view-refused", {"code": refusal.code})
+                raise
+            session = self._session(app, build, learning, again=not task.arrays)
+            self._leave_trace("view-trained-on", {"app": app.digest})
+        # Out of the lock: a round may take minutes, and the view has other questions.
+        return session.run(task)
+
+    def _session(self, app: App, build: Build, learning: Learning, *, again: bool) -> AppSession:
+        """A question's app beside its rows: loaded again for its first round, or where it was lost."""
+        if again and learning.session in self._sessions:
+            self._sessions.pop(learning.session).close()
+        if learning.session not in self._sessions:
+            while len(self._sessions) >= _SESSIONS_KEPT:
+                self._sessions.pop(next(iter(self._sessions))).close()
+            self._sessions[learning.session] = self._apps.open(
+                app, learning, self._frame.rows(build(self._frame.table))
+            )
+        return self._sessions[learning.session]
+
+    def _check_open(self) -> None:
+        if self._closed:
+            raise Conflict("view-closed", "The view has been closed", remedy="Open it again.")
 
     def persons(self, build: Tell, secret: bytes, most: int = 0) -> list[Persons]:
         """Whom figures rest on, for the holder's own ledger: it never leaves the node.
@@ -125,8 +188,7 @@ class PermittedView:
             Conflict: The view is closed.
         """
         with self._lock:
-            if self._closed:
-                raise Conflict("view-closed", "The view has been closed", remedy="Open it again.")
+            self._check_open()
             self._check_live(self.permit)
             return self._frame.persons(build, secret, most)
 
@@ -135,6 +197,8 @@ class PermittedView:
         with self._lock:
             if not self._closed:
                 self._closed = True
+                for session in self._sessions.values():
+                    session.close()
                 self._frame.close()
 
     def __enter__(self) -> PermittedView:
@@ -166,6 +230,7 @@ class ViewDoor:
         opt_outs: Gives the opt-outs.
         clock: The time.
         own: This holder.
+        apps: Runs apps in sandboxes.
     """
 
     def __init__(
@@ -179,7 +244,9 @@ class ViewDoor:
         opt_outs: OptOutRegister,
         clock: Clock,
         own: Participant,
+        apps: Apps,
     ) -> None:
+        self._apps = apps
         self._holdings = holdings
         self._trace = trace
         self._engine = engine
@@ -269,7 +336,13 @@ class ViewDoor:
             request=request,
             check_live=self._check_live,
             open_trace=self._trace,
+            allowed=lambda digest: self._allowed(holding.id, digest),
+            apps=self._apps,
         )
+
+    def _allowed(self, holding_id: str, digest: str) -> App:
+        with self._holdings() as holdings:
+            return holdings.app(holding_id, digest)
 
     def _genuine(self, token: str) -> DataPermit:
         credential = self._verifier.verify(token)

@@ -19,6 +19,7 @@ _NO_MORE = DisclosurePolicy(
     p_percent=0.0,
     differencing=False,
     max_questions_per_variable=0,
+    max_membership_advantage=1.0,
 )
 """Only what is said; a preset adds the rules of its source, which may be fewer than ours."""
 
@@ -45,6 +46,7 @@ PRESETS: Mapping[str, DisclosurePolicy] = {
         p_percent=20.0,
         rounding=5,
         max_questions_per_variable=50,
+        max_membership_advantage=0.05,
     ),
 }
 """Policies by the name of their source; ``salerno`` is the default."""
@@ -75,6 +77,8 @@ MEANINGS: Mapping[str, str] = {
     "rounding": "Counts of tables are multiples of this; 0 leaves them",
     "differencing": "Each question is held against the earlier ones of its user and permit",
     "max_questions_per_variable": "Most different questions of one user that name a column; 0 for no limit",
+    "max_membership_advantage": "How well an attack may tell whose records a released model was trained on",
+    "max_update_norm": "Largest change to a model by one holder's training in a round; 0 for no limit",
     "epsilon": "A permit's budget of differential privacy; 0 for no noise",
     "epsilon_per_question": "What one question spends of the budget",
 }
@@ -86,6 +90,8 @@ _NOT_BELOW_ZERO = (
     "p_percent",
     "rounding",
     "max_questions_per_variable",
+    "max_membership_advantage",
+    "max_update_norm",
     "epsilon",
     "epsilon_per_question",
 )
