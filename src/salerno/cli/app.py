@@ -32,6 +32,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "node": ("nodes:app", "Make and run a hub, access body or holder."),
     "account": ("accounts:app", "Accounts of people at a node that you run."),
     "holding": ("holdings:app", "Connect data of a holder, and describe them."),
+    "app": ("apps:app", "Bundle and try a Flower app; let it run on a holding."),
     "ledger": (
         "ledger:ledger",
         "Show whom a holder answered about what, why it refused, and what is left to ask.",

@@ -77,6 +77,13 @@ def try_(
     frame: Annotated[
         str | None, typer.Option("--frame", metavar="FILE", help="Study frame as JSON, for OMOP folders.")
     ] = None,
+    app: Annotated[
+        list[Path] | None,
+        typer.Option("--app", metavar="BUNDLE", help="A Flower app that every site lets run. Repeat."),
+    ] = None,
+    app_python: Annotated[
+        str, typer.Option(metavar="FILE", help="Interpreter with Flower for the apps; by default this one.")
+    ] = "",
     report: Annotated[
         Path | None, typer.Option("--report", metavar="FILE", help="Write an HTML report too.")
     ] = None,
@@ -99,7 +106,15 @@ def try_(
     with output.progress(as_json)("Asking the sites"):
         from salerno.nodes.local import try_question
 
-        answer = try_question(site, asked, threshold=threshold, masks=not no_masks, frame=framed)
+        answer = try_question(
+            site,
+            asked,
+            threshold=threshold,
+            masks=not no_masks,
+            frame=framed,
+            apps=[path.read_bytes() for path in app or ()],
+            app_python=app_python,
+        )
     if report is not None:
         from salerno.client.answer import Answer
 

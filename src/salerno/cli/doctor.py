@@ -59,6 +59,7 @@ def examine(folder: Path, port: int) -> Iterator[Finding]:
         lambda: _port(port),
         _clock,
         lambda: _program("PostgreSQL", ("postgres", "pg_ctl"), "only to keep a node's database there"),
+        lambda: _program("bubblewrap", ("bwrap",), "only to let researchers' own programs train models"),
         lambda: _program("Chromium", ("chromium", "chromium-browser"), "only for the portal's tests"),
     )
     for check in checks:

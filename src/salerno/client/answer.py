@@ -14,6 +14,7 @@ from salerno.kernel.errors import Invalid
 
 if TYPE_CHECKING:
     import pandas as pd
+    from numpy.typing import NDArray
 
     from salerno.client.models import TreeModel
 
@@ -127,6 +128,21 @@ class Answer:
                 remedy="Use .table().",
             )
         return TreeModel(self.result)
+
+    def arrays(self) -> dict[str, NDArray[Any]]:
+        """The arrays of the model that federated learning trained, by name, in the app's order.
+
+        ``flwr.app.ArrayRecord(list(answer.arrays().values()))`` makes a Flower record of them, and
+        ``numpy.savez(path, **answer.arrays())`` a file to begin again with.
+
+        Raises:
+            Invalid: The method trains no arrays.
+        """
+        from salerno.client.models import read_arrays
+
+        if "arrays" not in self.result:
+            raise Invalid("no-model", f"An answer of {self.method} holds no arrays", remedy="Use .table().")
+        return read_arrays(self.result["arrays"])
 
     def to_json(self, path: str | Path | None = None) -> str:
         """The answer as JSON text; written to `path` too when one is given."""

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from base64 import b64decode
+from collections.abc import Mapping, Sequence
 from math import inf
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +13,18 @@ if TYPE_CHECKING:
     import numpy as np
     import pandas as pd
     from numpy.typing import NDArray
+
+
+def read_arrays(told: Sequence[Mapping[str, Any]]) -> dict[str, NDArray[Any]]:
+    """The arrays of a trained model as an answer tells them: bytes in base64, little-endian."""
+    import numpy as np
+
+    return {
+        entry["name"]: np.frombuffer(b64decode(entry["data"]), np.dtype(entry["dtype"]).newbyteorder("<"))
+        .reshape(entry["shape"])
+        .copy()
+        for entry in told
+    }
 
 
 class TreeModel:

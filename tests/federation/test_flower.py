@@ -1,0 +1,270 @@
+"""Flower apps at holders: the answer is Flower's own, and an app that means harm gets nowhere."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from collections.abc import Iterator
+from contextlib import closing
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pytest
+
+from salerno.adapters.sandbox import SandboxLimits
+from salerno.client.answer import Answer
+from salerno.holdings.engine.apps.host import SandboxedApps
+from salerno.holdings.model import App, Learning, Task, Trained
+from salerno.holdings.rules import pack_folder, read_bundle, split_rows
+from salerno.kernel.errors import Invalid, Refused
+from salerno.nodes.local import LocalSpace
+from salerno.permits.model import DisclosurePolicy
+from tests.flower import EXAMPLE, app_of, flower_python
+
+ORACLE = """
+import json, sys
+sys.path.insert(0, sys.argv[1])
+import numpy as np
+from flwr.app import ArrayRecord, ConfigRecord, Context, Message, Metadata, RecordDict
+from flwr.serverapp import strategy as strategies
+from logistic.client_app import app
+
+given = json.loads(sys.argv[2])
+strategy = getattr(strategies, given["strategy"])(**given["options"])
+arrays = ArrayRecord([np.zeros((1, 2)), np.zeros(1)])
+for number in range(1, given["rounds"] + 1):
+    if hasattr(strategy, "current_arrays"):
+        if given["strategy"] == "FedAvgM":
+            strategy.current_arrays = strategy.current_arrays or arrays
+        else:
+            strategy.current_arrays = {k: v.numpy() for k, v in arrays.items()}
+    replies = []
+    for node, path in enumerate(given["paths"]):
+        content = RecordDict({"arrays": arrays, "config": ConfigRecord({"server-round": number})})
+        about = Metadata(1, f"m{node}", 1, node + 2, "", "", 0.0, 1e10, "train")
+        context = Context(1, node + 2, {"data-path": path}, RecordDict(), given["config"])
+        replies.append(app(Message(content=content, metadata=about), context))
+    arrays, _ = strategy.aggregate_train(number, replies)
+print(json.dumps([a.tolist() for a in arrays.to_numpy_ndarrays()]))
+"""
+
+
+def rows(seed: int, n: int = 300) -> pd.DataFrame:
+    rng = np.random.default_rng(seed)
+    age, ulcer = rng.normal(60, 10, n), rng.integers(0, 2, n)
+    risk = 1 / (1 + np.exp(-(age / 20 - 3.5 + ulcer)))
+    return pd.DataFrame({"age": age, "peptic_ulcer": ulcer, "status": (rng.random(n) < risk).astype(int)})
+
+
+@pytest.fixture(scope="module")
+def bundle() -> bytes:
+    return pack_folder(EXAMPLE, (EXAMPLE / "initial.npz").read_bytes())
+
+
+def question_of(bundle: bytes, **more: Any) -> dict[str, Any]:
+    arrays = [
+        {"name": name, "shape": list(array.shape), "dtype": str(array.dtype)}
+        for name, array in read_bundle(bundle).initial.items()
+    ]
+    return {
+        "method": "federated_learning",
+        "app": read_bundle(bundle).digest,
+        "variables": ["age", "peptic_ulcer", "status"],
+        "arrays": arrays,
+        "rounds": 3,
+        **more,
+    }
+
+
+@pytest.fixture(scope="module")
+def sites(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    folder = tmp_path_factory.mktemp("sites")
+    for seed in range(3):
+        rows(seed, 250 + 50 * seed).to_parquet(folder / f"site{seed}.parquet")
+    return sorted(folder.iterdir())
+
+
+@pytest.fixture(scope="module")
+def space(bundle: bytes, sites: list[Path]) -> Iterator[LocalSpace]:
+    with LocalSpace(sites, apps=[bundle], app_python=flower_python()) as opened:
+        yield opened
+
+
+def test_the_model_is_the_one_that_flower_trains(
+    space: LocalSpace, bundle: bytes, sites: list[Path], tmp_path: Path
+) -> None:
+    """The same app, rows and rounds by Flower's own strategy classes; here with masks and in sandboxes."""
+    paths = []
+    for site in sites:
+        train, _ = split_rows(pa.Table.from_pandas(pd.read_parquet(site)), 0.2)
+        paths.append(str(tmp_path / site.name))
+        train.to_pandas().to_parquet(paths[-1])
+    config = read_bundle(bundle).config
+    for name, options in (("FedAvg", {}), ("FedAdam", {"eta": 0.2})):
+        given = {"strategy": name, "options": options, "rounds": 3, "paths": paths, "config": config}
+        done = subprocess.run(
+            [flower_python(), "-c", ORACLE, str(EXAMPLE), json.dumps(given)], capture_output=True, text=True
+        )
+        assert done.returncode == 0, done.stderr
+        asked = question_of(
+            bundle, strategy=name.lower(), strategy_options=options, evaluate_metrics=["accuracy"]
+        )
+        answer = Answer(space.ask(asked))
+        assert answer.answer["disclosure"]["masks"] if "masks" in answer.answer["disclosure"] else True
+        for got, wanted in zip(answer.arrays().values(), json.loads(done.stdout), strict=True):
+            np.testing.assert_allclose(got, wanted, rtol=1e-9, atol=1e-12)
+    assert answer.n == 900
+    assert answer.result["n_train"] == 720
+    assert [entry["round"] for entry in answer.result["history"]] == [0, 1, 2, 3]
+    assert answer.result["history"][0]["evaluate_loss"] == pytest.approx(np.log(2))
+    assert answer.result["membership"][0]["advantage"] < 0.2
+    assert {"history", "arrays", "membership"} <= set(answer.tables())
+
+
+def test_an_app_that_no_steward_has_allowed_does_not_run(space: LocalSpace, bundle: bytes) -> None:
+    with pytest.raises(Refused, match="may not run on this holder's data"):
+        space.ask(question_of(bundle, app="0" * 64))
+
+
+@pytest.mark.parametrize(
+    ("change", "error", "words"),
+    [
+        ({"arrays": [{"name": "0", "shape": [5]}]}, Invalid, "other arrays than the app has"),
+        ({"arrays": [{"name": "0", "shape": [100, 100]}]}, Refused, "parameters are more than"),
+        ({"train_metrics": ["profit"]}, Invalid, "num-examples"),
+        ({"rounds": 298}, Refused, "more than the 300"),
+        ({"strategy": "krum"}, Refused, "nobody sees more than their sum"),
+        ({"strategy": "fedavgg"}, Invalid, "Did you mean 'fedavg'"),
+        ({"variables": ["age", "holder"]}, Invalid, "not told at which holder"),
+        ({"holdout": 0}, Refused, "kept from training"),
+    ],
+    ids=lambda value: str(next(iter(value))) if isinstance(value, dict) else "",
+)
+def test_what_cannot_be_asked(
+    change: dict[str, Any], error: type[Exception], words: str, space: LocalSpace, bundle: bytes
+) -> None:
+    with pytest.raises(error, match=words):
+        space.ask(question_of(bundle, **change))
+
+
+HEAD = """
+import os, socket, threading, time
+import numpy as np
+from flwr.app import ArrayRecord, Array, Message, MetricRecord, RecordDict
+from flwr.clientapp import ClientApp
+
+app = ClientApp()
+
+def tried(act):
+    try:
+        act()
+    except BaseException:
+        return 0.0
+    return 1.0
+
+def reply(msg, values, n=1):
+    arrays = ArrayRecord({"w": Array(np.asarray(values, dtype=np.float64))})
+    return Message(content=RecordDict({"a": arrays, "m": MetricRecord({"num-examples": n})}), reply_to=msg)
+
+@app.train()
+def train(msg, context):
+"""
+
+
+def run(tmp_path: Path, body: str, *, width: int = 1, **limits: Any) -> Trained:
+    """One round of an app, loaded as a holder loads it, beside rows that it could steal."""
+    text = HEAD + "".join(f"    {line}\n" for line in body.strip().splitlines())
+    bundle = app_of(tmp_path, text, {"w": np.zeros(width)})
+    app = App(
+        holding="",
+        digest="",
+        name="",
+        version="",
+        python=flower_python(),
+        allowed_at=datetime.now(UTC),
+        bundle=bundle,
+    )
+    learning = Learning(app="", session="", arrays=(("w", (width,), "float64"),), config={}, holdout=0.2)
+    apps = SandboxedApps(SandboxLimits(**limits))
+    with closing(apps.open(app, learning, pa.Table.from_pandas(rows(0, 50)))) as session:
+        return session.run(Task(arrays=session.run(Task()).arrays, train=()))
+
+
+def test_an_app_reaches_nothing_outside_its_sandbox(tmp_path: Path) -> None:
+    """Every way out in one app: each that is found open counts one."""
+    secret = tmp_path / "secret"
+    secret.write_text("of the holder")
+    (tmp_path / "app").mkdir()
+    ways = [
+        'lambda: socket.create_connection(("127.0.0.1", 22), 1)',
+        "lambda: socket.socket(socket.AF_UNIX)",
+        f"lambda: open({str(secret)!r}).read()",
+        'lambda: open("/etc/passwd").read()',
+        'lambda: open(os.path.expanduser("/root/.bashrc")).read()',
+        f'lambda: open({str(tmp_path / "left")!r}, "w")',
+        'lambda: open("/usr/left", "w")',
+        'lambda: open("/left", "w")',
+        'lambda: open("/data/train.parquet", "w")',
+        "lambda: os.fork()",
+        'lambda: os.posix_spawn("/usr/bin/env", ["env"], {})',
+        'lambda: os.memfd_create("x")',
+        "lambda: os.kill(os.getppid(), 9) if os.getppid() > 1 else os.setuid(0)",
+        'lambda: open("/tmp/x", "wb").write(bytes(300 << 20))',
+        "lambda: bytearray(1 << 34)",
+        'lambda: [os.environ[name] for name in ("SALERNO_URL", "PYTHONPATH", "USER", "SSH_AUTH_SOCK")]',
+    ]
+    listed = ",\n".join(ways)
+    found = run(
+        tmp_path / "app",
+        f"return reply(msg, [tried(way) for way in [{listed}]])".replace("\n", " "),
+        width=len(ways),
+    )
+    assert [way for way, open_ in zip(ways, found.arrays[0], strict=True) if open_] == []
+    assert not (tmp_path / "left").exists()
+
+
+@pytest.mark.parametrize(
+    ("body", "code"),
+    [
+        ("raise ValueError(open(context.node_config['data-path'], 'rb').read())", "app-failed"),
+        ("return reply(msg, [float('nan')])", "app-failed"),
+        ("return reply(msg, [1.0, 2.0])", "app-failed"),
+        ("return reply(msg, [1.0], n=10**6)", "app-failed"),
+        ("os._exit(0)", "app-ended"),
+        ("[os.write(fd, b'x' * 4096) for fd in range(3, 9) if tried(lambda: os.fstat(fd))]", "app-ended"),
+        ("while True: tried(os.fork)", "app-too-slow"),
+    ],
+    ids=["words", "nan", "shape", "count", "exit", "garbage", "forever"],
+)
+def test_an_app_that_does_not_do_its_part_is_told_of_in_our_words(
+    body: str, code: str, tmp_path: Path
+) -> None:
+    slow = {"seconds": 12.0} if code == "app-too-slow" else {}
+    with pytest.raises((Invalid, Refused)) as refusal:
+        run(tmp_path, body, **slow)
+    assert refusal.value.code == code
+    assert "parquet" not in str(refusal.value).lower()
+
+
+def test_a_row_that_one_holder_returns_is_cut_to_the_allowed_change(
+    sites: list[Path], tmp_path: Path
+) -> None:
+    """An app that a steward has let in can put a row into its model: a limit on the change bounds what it tells."""
+    steal = HEAD + (
+        "    import pandas as pd\n"
+        "    ages = pd.read_parquet(context.node_config['data-path'])['age']\n"
+        "    return reply(msg, [1e6 * ages.iloc[0]], n=len(ages))\n"
+        "@app.evaluate()\n"
+        "def evaluate(msg, context):\n"
+        "    metrics = MetricRecord({'loss': 1.0, 'num-examples': 1})\n"
+        "    return Message(content=RecordDict({'m': metrics}), reply_to=msg)\n"
+    )
+    bundle = app_of(tmp_path, steal, {"w": np.zeros(1)})
+    policy = DisclosurePolicy(max_update_norm=0.5)
+    with LocalSpace(sites, apps=[bundle], app_python=flower_python(), policy=policy) as space:
+        answer = Answer(space.ask(question_of(bundle, rounds=1)))
+    np.testing.assert_allclose(answer.arrays()["w"], [0.5])
