@@ -14,8 +14,8 @@ from salerno.permits.model import DisclosurePolicy
 
 MEANS = ([1.0, -2.0, 0.5], [1.5, -1.0, 0.25], [0.5, 0.0, -0.75])
 # Flower 1.41, from arrays of zeros: each class of flwr.serverapp.strategy with these options, whose
-# aggregate_train(round, [reply]) got one reply a round with the arrays of MEANS; current_arrays were set to the
-# last arrays before each round, as configure_train does.
+# aggregate_train(round, [reply]) got one reply a round with the arrays of MEANS; current_arrays were the last
+# arrays before each round, as configure_train sets them.
 FLOWER: dict[str, tuple[dict[str, float], list[float]]] = {
     "FedAvg": ({}, [0.5, 0.0, -0.75]),
     "FedAvgM": ({"server_learning_rate": 0.5, "server_momentum": 0.9}, [1.83, -1.76, 0.06499999999999995]),
@@ -39,7 +39,7 @@ def test_a_strategy_is_flowers(name: str) -> None:
     [
         ("Krum", {}, Refused, "nobody sees more than their sum"),
         ("fedadm", {}, Invalid, "Did you mean 'fedadam'"),
-        ("fedadam", {"beta": 0.5}, Invalid, "beta-1"),
+        ("fedadam", {"beta_3": 0.5}, Invalid, "beta-"),
         ("fedadam", {"beta_1": 1.0}, Invalid, "below 1"),
         ("fedavg", [], Invalid, "must map"),
     ],
