@@ -16,7 +16,9 @@ import pandas as pd
 import pytest
 
 from salerno.analysis.service.noise import draw_noise
+from salerno.catalogue.model import DatasetDescription
 from salerno.kernel.errors import Invalid, Refused, SalernoError
+from salerno.nodes.assemble import Node
 from salerno.nodes.local import LocalSpace
 from salerno.permits.model import DisclosurePolicy
 from salerno.permits.rules import PRESETS
@@ -429,6 +431,38 @@ def test_m_a_column_is_no_sql(off: LocalSpace, column: str) -> None:
         off.ask({"method": "describe", "variable": column})
     with pytest.raises(SalernoError, match="unknown-column"):
         off.ask({"method": "count"}, frame=where(column, "==", 1))
+
+
+class Visits(LocalSpace):
+    """A space whose tables have several rows of one person."""
+
+    def _connect(self, node: Node, site: str, name: str) -> DatasetDescription:
+        desk = node.holding_desk
+        holding = desk.connect(
+            "data", site, node.operator, person_column="person", personal=False, policy=self._policy
+        )
+        return desk.describe(holding.id, node.operator)
+
+
+@pytest.mark.parametrize(
+    "question",
+    [
+        {"method": "describe", "variable": "lab"},
+        {"method": "lmm", "formula": "lab ~ age + (1 | region)"},
+        {"method": "meta", "question": {"method": "glm", "formula": "lab ~ age"}},
+    ],
+    ids=lambda question: question["method"],
+)
+def test_many_rows_of_few_persons_are_few_persons(tmp_path: Path, question: dict[str, Any]) -> None:
+    rows = patients(300).assign(person=np.arange(300) // 10)
+    rows.loc[rows["person"] >= 6, "lab"] = None  # 60 rows of 6 persons
+    rows.to_csv(tmp_path / "visits.csv", index=False)
+    with LocalSpace([tmp_path / "visits.csv"], policy=ON) as by_row:
+        assert by_row.ask(question)["n"] == 60
+    with Visits([tmp_path / "visits.csv"], policy=ON) as by_person:
+        with pytest.raises(Refused, match="too-few-persons"):
+            by_person.ask(question)
+        assert by_person.ask({"method": "describe", "variable": "age"})["n"] == 300
 
 
 # (n) is a person among them?

@@ -24,6 +24,7 @@ from pyroaring import BitMap
 
 from salerno.analysis.disclosure.differencing import Family, find_conflict
 from salerno.analysis.disclosure.magnitudes import check_contributions
+from salerno.analysis.disclosure.persons import check_persons
 from salerno.analysis.model import Method, RunOpening, Scope, Sums
 from salerno.analysis.rules import mentions
 from salerno.analysis.service.entries import Entry, Refusal, StoredSet
@@ -107,7 +108,9 @@ class Ledger:
         secret = self._secret(entry.dataset)
         most = max(policy.dominance_persons, 2 if policy.p_percent else 0)
         found = told_of(view, method, state, scope, name, secret, most)
-        for _, contributions in found:
+        for sets, contributions in found:
+            if sets.rows >= policy.min_cell:  # fewer rows are the method's own to judge
+                check_persons(len(sets.persons), policy, who="This holder's part")
             for each in contributions:
                 check_contributions(each, policy)
         if not policy.differencing:
