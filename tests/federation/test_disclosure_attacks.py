@@ -14,7 +14,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from scipy.stats import norm
 
+from salerno.analysis.model import Sensitivity
 from salerno.analysis.service.noise import draw_noise
 from salerno.catalogue.model import DatasetDescription
 from salerno.kernel.errors import Invalid, Refused, SalernoError
@@ -368,7 +370,7 @@ def test_k_no_average_of_repeats_takes_the_noise_away(make_space: MakeSpace) -> 
     with pytest.raises(Refused, match="budget-spent"):
         space.ask({"method": "crosstab", "rows": "sex", "columns": "region"})
     space.ask({"method": "count", "by": "sex"})
-    space = make_space(replace(ON, epsilon=40.0, epsilon_per_question=20.0))
+    space = make_space(replace(ON, epsilon=40.0, epsilon_per_question=20.0, delta=1e-6))
     told = space.ask({"method": "describe", "variable": "age", "bounds": [0, 120]})["result"]
     assert told["mean"] == pytest.approx(patients(300)["age"].mean(), abs=2)
     assert told["mean"] != patients(300)["age"].mean()
@@ -379,11 +381,21 @@ def test_k_no_average_of_repeats_takes_the_noise_away(make_space: MakeSpace) -> 
 
 
 def test_k_noise_has_the_scale_that_was_paid_for() -> None:
-    noise = draw_noise(np.ones(20_000, dtype=np.int64), 0.5)
+    policy = DisclosurePolicy(epsilon=1.0, epsilon_per_question=0.5)
+    noise = draw_noise(Sensitivity(1, np.ones(20_000, dtype=np.int64)), policy)
     # The discrete Laplace law: variance 2a / (1 - a)^2 with a = exp(-epsilon).
     a = np.exp(-0.5)
     assert abs(noise.mean()) < 0.1
     assert noise.var() == pytest.approx(2 * a / (1 - a) ** 2, rel=0.08)
+    # Of the Gaussian, by the privacy loss of one person who changes three numbers by 1, 1 and 100: its tail.
+    policy = replace(policy, delta=2e-5)
+    most = np.repeat([1, 100], 10_000)
+    noise = draw_noise(Sensitivity(3, most), policy)
+    scales = noise[:10_000].std(), noise[10_000:].std()
+    assert scales[1] == pytest.approx(100 * scales[0], rel=0.05)
+    shift = np.sqrt(2 / scales[0] ** 2 + (100 / scales[1]) ** 2)
+    delta = norm.cdf(shift / 2 - 0.5 / shift) - np.exp(0.5) * norm.cdf(-shift / 2 - 0.5 / shift)
+    assert 1e-6 < delta < 1e-5  # half of the budget's, since the question spends half of its epsilon
 
 
 # (l) one of two holders subtracts its own part

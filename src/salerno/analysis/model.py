@@ -15,6 +15,7 @@ from typing import Any, Literal, Protocol
 
 import ibis
 import ibis.expr.types as ir
+import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
@@ -99,6 +100,19 @@ class Training:
     learning: Learning
     task: Task
     finish: Callable[[Trained], Sums]
+
+
+@dataclass(frozen=True)
+class Sensitivity:
+    """What one person changes in the whole numbers that get noise; of methods that can add it.
+
+    Args:
+        numbers: How many of them one person changes at most.
+        most: By how much at most, for each of them.
+    """
+
+    numbers: int
+    most: NDArray[np.int64]
 
 
 @dataclass(frozen=True)

@@ -205,6 +205,8 @@ class DisclosurePolicy:
         epsilon: Budget of differential privacy of a permit at each holder; with one, only methods that add
             noise are answered.
         epsilon_per_question: What one question spends of it.
+        delta: With one, noise is Gaussian and the budget is (epsilon, delta), of which a question spends its
+            share of both; 0 for Laplace noise and epsilon alone.
     """
 
     min_cell: int = 10
@@ -226,6 +228,7 @@ class DisclosurePolicy:
     max_update_norm: float = 0.0
     epsilon: float = 0.0
     epsilon_per_question: float = 0.1
+    delta: float = 0.0
 
     def stricter(self, other: DisclosurePolicy) -> DisclosurePolicy:
         """The policy that satisfies both."""
@@ -251,6 +254,10 @@ class DisclosurePolicy:
             max_update_norm=_least_but_zero(self.max_update_norm, other.max_update_norm),
             epsilon=_least_but_zero(self.epsilon, other.epsilon),
             epsilon_per_question=_least_but_zero(self.epsilon_per_question, other.epsilon_per_question),
+            # No delta is stricter than any, but says nothing where no noise is asked for.
+            delta=min(
+                one.delta for one in (self, other) if one.epsilon or not (self.epsilon or other.epsilon)
+            ),
         )
 
 

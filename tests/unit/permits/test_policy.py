@@ -47,6 +47,8 @@ def test_a_preset_beside_the_strict_one_is_no_weaker(name: str) -> None:
         ('min_cell = "ten"', "wrong-shape", "min_cell"),
         ("min_cell", "not-toml", "name = value"),
         ("epsilon = 1.0\nepsilon_per_question = 2.0", "policy-value", "epsilon"),
+        ("delta = 1e-6", "policy-value", "delta"),
+        ("epsilon = 1.0\ndelta = 0.1", "policy-value", "delta"),
     ],
 )
 def test_a_wrong_policy_is_named(text: str, code: str, hint: str) -> None:
@@ -60,6 +62,9 @@ def test_a_limit_of_zero_is_none() -> None:
     limited = DisclosurePolicy(max_questions_per_variable=7, epsilon=2.0)
     assert open_policy.stricter(limited).max_questions_per_variable == 7
     assert limited.stricter(open_policy).epsilon == 2.0
+    gaussian = DisclosurePolicy(epsilon=1.0, delta=1e-6)
+    assert open_policy.stricter(gaussian).delta == gaussian.stricter(open_policy).delta == 1e-6
+    assert limited.stricter(gaussian).delta == 0.0
 
 
 def test_each_member_has_a_meaning() -> None:

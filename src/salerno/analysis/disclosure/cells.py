@@ -113,7 +113,8 @@ def told(counts: Counts, hidden: Flags, rounding: int = 0) -> Any:
 
     Each figure, margins included, is rounded by itself to the nearest multiple (halves to the even one),
     after small cells were found by the true counts: so a rounded figure is never one that should be
-    blank, and lines need not add up.
+    blank, and lines need not add up. Rounding that keeps lines additive would round one figure up in one
+    table and down in another, and so tell it more closely than either.
 
     Args:
         counts: Any shape.

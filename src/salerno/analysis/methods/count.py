@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from salerno.analysis.disclosure.cells import hidden_cells, rounded, told
 from salerno.analysis.disclosure.persons import check_persons
-from salerno.analysis.model import Aggregate, Parameter, Question, Released, Result, Scope, Sums
+from salerno.analysis.model import Aggregate, Parameter, Question, Released, Result, Scope, Sensitivity, Sums
 from salerno.analysis.questions import Factor, check_keys, factor, names
 from salerno.analysis.sums.columns import cells_of, every, integers, is_listed, keys_of, scatter
 
@@ -80,9 +80,9 @@ def local(view: ir.Table, state: State) -> Aggregate:
     return Aggregate(expression, finish, (Released(complete, groups),))
 
 
-def sensitivities(state: State) -> NDArray[np.int64]:
+def sensitivity(state: State) -> Sensitivity:
     """One person is in one cell."""
-    return np.ones(state.n_cells, dtype=np.int64)
+    return Sensitivity(1, np.ones(state.n_cells, dtype=np.int64))
 
 
 def noisy(sums: Sums, state: State, noise: NDArray[np.int64]) -> Sums:

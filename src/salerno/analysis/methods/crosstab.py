@@ -19,7 +19,7 @@ from scipy.special import chdtrc
 
 from salerno.analysis.disclosure.cells import extended, hidden_table, inner, rounded, told
 from salerno.analysis.disclosure.persons import check_persons, check_some
-from salerno.analysis.model import Aggregate, Parameter, Question, Released, Result, Scope, Sums
+from salerno.analysis.model import Aggregate, Parameter, Question, Released, Result, Scope, Sensitivity, Sums
 from salerno.analysis.questions import Factor, check_keys, factor, required
 from salerno.analysis.sums.columns import cells_of, every, integers, is_listed, keys_of, scatter
 from salerno.kernel.errors import Invalid
@@ -78,9 +78,9 @@ def local(view: ir.Table, state: State) -> Aggregate:
     return Aggregate(expression, finish, (Released(complete, groups),))
 
 
-def sensitivities(state: State) -> NDArray[np.int64]:
+def sensitivity(state: State) -> Sensitivity:
     """One person is in one cell."""
-    return np.ones(state.shape[0] * state.shape[1], dtype=np.int64)
+    return Sensitivity(1, np.ones(state.shape[0] * state.shape[1], dtype=np.int64))
 
 
 def noisy(sums: Sums, state: State, noise: NDArray[np.int64]) -> Sums:

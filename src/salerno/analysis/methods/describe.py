@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from salerno.analysis.disclosure.persons import check_persons
-from salerno.analysis.model import Aggregate, Parameter, Question, Result, Scope, Sums
+from salerno.analysis.model import Aggregate, Parameter, Question, Result, Scope, Sensitivity, Sums
 from salerno.analysis.questions import check_keys, factor, names, numeric
 from salerno.analysis.sums.bounded import (
     Bounds,
@@ -30,7 +30,7 @@ from salerno.analysis.sums.bounded import (
     means_of,
     noisy_bounded,
 )
-from salerno.analysis.sums.bounded import sensitivities as sensitivities_of
+from salerno.analysis.sums.bounded import sensitivity as sensitivity_of
 from salerno.analysis.sums.moments import Moments, guard_moments, local_moments, step_moments
 from salerno.kernel.errors import Invalid
 
@@ -92,9 +92,9 @@ def local(view: ir.Table, state: State) -> Aggregate:
     return local_moments(view, state.moments)
 
 
-def sensitivities(state: State) -> NDArray[np.int64]:
-    """What one person changes in each number that gets noise."""
-    return sensitivities_of(state.moments)
+def sensitivity(state: State) -> Sensitivity:
+    """What one person changes in the numbers that get noise."""
+    return sensitivity_of(state.moments)
 
 
 def noisy(sums: Sums, state: State, noise: NDArray[np.int64]) -> Sums:

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from salerno.analysis.disclosure.cells import hidden_cells, merged
 from salerno.analysis.disclosure.persons import check_persons, check_some
 from salerno.analysis.grids import N_MAGNITUDES, Bracket, enclosing, magnitude_edges, nice_step
-from salerno.analysis.model import Aggregate, Parameter, Question, Result, Scope, Sums
+from salerno.analysis.model import Aggregate, Parameter, Question, Result, Scope, Sensitivity, Sums
 from salerno.analysis.questions import check_keys, numbers, numeric, required, whole
 from salerno.analysis.sums.bins import (
     guard_bins,
@@ -94,9 +94,9 @@ def local(view: ir.Table, state: State) -> Aggregate:
     return local_brackets(view, state.variable, [state.bracket])
 
 
-def sensitivities(state: State) -> NDArray[np.int64]:
+def sensitivity(state: State) -> Sensitivity:
     """One person is in one bin."""
-    return np.ones(len(state.edges) + 1, dtype=np.int64)
+    return Sensitivity(1, np.ones(len(state.edges) + 1, dtype=np.int64))
 
 
 def noisy(sums: Sums, state: State, noise: NDArray[np.int64]) -> Sums:

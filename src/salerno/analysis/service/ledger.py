@@ -149,7 +149,8 @@ class Ledger:
         """
         noisy, epsilon = noisy_of(method).noisy, policy.epsilon_per_question
         values = {name: array.tolist() for name, array in sums.items()}
-        key = digest([entry.dataset, entry.permit, entry.frame, entry.question, epsilon, values])
+        paid = [epsilon, policy.delta] if policy.delta else epsilon
+        key = digest([entry.dataset, entry.permit, entry.frame, entry.question, paid, values])
         with self.reads() as desk:
             earlier = desk.ledger.entries(
                 dataset=entry.dataset, user=entry.user, permit=entry.permit, refused=False
@@ -168,7 +169,7 @@ class Ledger:
                 entries=(),
                 remedy="Use the answers that you have: the same question again costs nothing.",
             )
-        noise = draw_noise(noisy_of(method).sensitivities(state), epsilon)
+        noise = draw_noise(noisy_of(method).sensitivity(state), policy)
         claim = Claim(replace(entry, epsilon=epsilon), last=last, noise=(key, noise.tobytes()))
         return noisy(sums, state, noise), claim
 

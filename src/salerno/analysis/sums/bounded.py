@@ -20,7 +20,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from salerno.analysis.model import Aggregate, Sums
+from salerno.analysis.model import Aggregate, Sensitivity, Sums
 from salerno.analysis.questions import numbers
 from salerno.analysis.sums.columns import (
     as_number,
@@ -95,11 +95,11 @@ def local_bounded(view: ir.Table, moments: Moments, bounds: Bounds) -> Aggregate
     return Aggregate(expression, finish, released_moments(view, moments))
 
 
-def sensitivities(moments: Moments) -> NDArray[np.int64]:
-    """What one person changes in each number at most, times the numbers that one person changes."""
+def sensitivity(moments: Moments) -> Sensitivity:
+    """One person is in one group, and changes its count, sum and sum of squares of each column."""
     width = len(moments.variables)
-    each = np.repeat([1, HALF, HALF**2], moments.n_groups * width)
-    return np.asarray(3 * width * each, dtype=np.int64)
+    most = np.repeat([1, HALF, HALF**2], moments.n_groups * width)
+    return Sensitivity(3 * width, np.asarray(most, dtype=np.int64))
 
 
 def noisy_bounded(sums: Sums, noise: NDArray[np.int64]) -> Sums:

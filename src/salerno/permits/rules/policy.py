@@ -81,8 +81,12 @@ MEANINGS: Mapping[str, str] = {
     "max_update_norm": "Largest change to a model by one holder's training in a round; 0 for no limit",
     "epsilon": "A permit's budget of differential privacy; 0 for no noise",
     "epsilon_per_question": "What one question spends of the budget",
+    "delta": "With one, noise is Gaussian and private up to this probability; 0 for Laplace noise",
 }
 """What each member of a policy means, for people."""
+
+_MOST_DELTA = 1e-3
+"""Above the share of one person among a thousand, a guarantee could be met by telling one person's row."""
 
 _NOT_BELOW_ZERO = (
     "min_degrees_of_freedom",
@@ -153,6 +157,8 @@ def _check(policy: DisclosurePolicy) -> None:
             raise _wrong(name, "above 0 and at most 1")
     if policy.epsilon and not 0 < policy.epsilon_per_question <= policy.epsilon:
         raise _wrong("epsilon_per_question", "above 0 and at most 'epsilon'")
+    if not 0 <= policy.delta <= _MOST_DELTA or (policy.delta and not policy.epsilon):
+        raise _wrong("delta", f"0, or at most {_MOST_DELTA:g} beside an 'epsilon'")
 
 
 def _wrong(name: str, what: str) -> Invalid:
