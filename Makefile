@@ -3,6 +3,7 @@
 # make check    style, types, floors and rooms
 # make bench    the benchmarks, as ratios
 # make docs     the documentation site, in site/
+# make flower   an environment of its own for Flower apps, in .venv/flower
 # make lock     compile the pinned requirements again
 # Needs nothing but Python >= 3.11 and make; everything else goes into .venv.
 
@@ -17,7 +18,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check bench docs lock clean
+.PHONY: help demo test check bench docs flower lock clean
 
 help:
 	@sed -n 's/^# \{0,1\}//;1,/^$$/p' Makefile | sed '/^$$/,$$d'
@@ -42,6 +43,16 @@ $(VENV)/.development: requirements-dev.txt pyproject.toml | $(BIN)/python
 	@$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --editable .
 	@touch $@ $(VENV)/.runtime
 
+# Flower holds back versions that the nodes run on, so its apps have an environment of their own.
+$(VENV)/.flower: requirements-flower.txt | $(BIN)/python
+	@echo "Installing the pinned requirements of Flower apps into $(VENV)/flower ..."
+	@$(BIN)/python -m pip install --quiet "$$($(BIN)/python -c 'import tomllib; print(tomllib.load(open("pyproject.toml", "rb"))["dependency-groups"]["lock"][0])')"
+	@$(BIN)/uv venv --quiet --allow-existing --python $(BIN)/python $(VENV)/flower
+	@$(BIN)/uv pip install --quiet --compile-bytecode --require-hashes --python $(VENV)/flower/bin/python -r requirements-flower.txt
+	@touch $@
+
+flower: $(VENV)/.flower
+
 demo: $(VENV)/.runtime
 	@$(BIN)/salerno demo $(ARGS)
 
@@ -50,7 +61,7 @@ PYTEST := $(BIN)/python -m pytest
 # Tracing doubles the time of tests, so it is left out where methods compute and processes start.
 UNTRACED := tests/unit/analysis/methods tests/generative tests/acceptance tests/portal
 
-test: $(VENV)/.development
+test: $(VENV)/.development $(VENV)/.flower
 ifeq ($(strip $(ARGS)),)
 	@rm -f .coverage .coverage.*
 	@status=0; parallel="-n $(PYTEST_WORKERS) --dist loadfile"; \
@@ -69,7 +80,7 @@ check: $(VENV)/.development
 	$(BIN)/lint-imports
 	.ci/registry-hosts
 
-bench: $(VENV)/.development
+bench: $(VENV)/.development $(VENV)/.flower
 	@missed=; for file in $(filter-out $(addprefix benchmarks/,memory.py network.py peers.py),$(wildcard benchmarks/*.py)); do \
 	  echo "== $$file"; $(BIN)/python "$$file" || missed="$$missed $$file"; done; \
 	if [ -n "$$missed" ]; then echo "Not all that is promised holds:$$missed" >&2; exit 1; fi
@@ -83,6 +94,7 @@ lock: | $(BIN)/python
 	@# One set of versions for both: what runs in tests is what runs in the demo.
 	$(BIN)/uv pip compile $(LOCK) --extra demo --extra privacy --extra spark --extra trino --group build --group dev pyproject.toml --output-file requirements-dev.txt $(ARGS)
 	$(BIN)/uv pip compile $(LOCK) --extra demo --group build --constraint requirements-dev.txt pyproject.toml --output-file requirements.txt $(ARGS)
+	$(BIN)/uv pip compile $(LOCK) --python-version 3.11 --group flower --output-file requirements-flower.txt $(ARGS)
 
 clean:
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .coverage .coverage.* htmlcov dist site

@@ -14,6 +14,7 @@ from typing import Any
 from salerno.analysis.methods import METHODS
 from salerno.analysis.model import Method, Parameter
 from salerno.analysis.pages.methods import method_menu
+from salerno.holdings.rules import pack_folder
 from salerno.kernel.errors import SalernoError
 from salerno.kernel.values import to_plain
 from salerno.nodes.demo_data import GIBLEED_FRAME, gibleed, split_omop
@@ -22,6 +23,9 @@ from salerno.web.charts import answer_chart, to_svg
 from salerno.web.tables import Table, answer_tables, disclosure_notes
 
 EXAMPLES = Path(__file__).parent / "gallery"
+APP = Path(__file__).parent / "examples" / "flower-logistic"
+APP_PYTHON = Path(__file__).parents[1] / ".venv" / "flower" / "bin" / "python"
+"""The app of the example of federated learning, and what runs it; see ``make flower``."""
 HOLDERS = ("Finland", "France", "Italy")
 MOST_ROWS = 25
 """Rows of a table that a page shows."""
@@ -76,7 +80,9 @@ def answers_of(parts: list[Path], examples: Mapping[str, Any]) -> dict[str, Any]
         by_frame.setdefault(json.dumps(frame), []).append(name)
     answers: dict[str, Any] = {}
     for frame, names in by_frame.items():
-        with LocalSpace(parts, frame=json.loads(frame)) as space:
+        bundles = [pack_folder(APP, (APP / "initial.npz").read_bytes())]
+        python = str(APP_PYTHON) if APP_PYTHON.exists() else ""
+        with LocalSpace(parts, frame=json.loads(frame), apps=bundles, app_python=python) as space:
             for name in names:
                 try:
                     answers[name] = space.ask(examples[name]["question"])

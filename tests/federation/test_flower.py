@@ -6,6 +6,7 @@ import json
 import subprocess
 from collections.abc import Iterator
 from contextlib import closing
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 
-from salerno.adapters.sandbox import SandboxLimits
+from salerno.analysis.methods import federated_learning
 from salerno.client.answer import Answer
 from salerno.holdings.engine.apps.host import SandboxedApps
 from salerno.holdings.model import App, Learning, Task, Trained
@@ -24,6 +25,7 @@ from salerno.kernel.errors import Invalid, Refused
 from salerno.nodes.local import LocalSpace
 from salerno.permits.model import DisclosurePolicy
 from tests.flower import EXAMPLE, app_of, flower_python
+from tests.unit.analysis.methods.harness import scope_of
 
 ORACLE = """
 import json, sys
@@ -104,18 +106,16 @@ def test_the_model_is_the_one_that_flower_trains(
         paths.append(str(tmp_path / site.name))
         train.to_pandas().to_parquet(paths[-1])
     config = read_bundle(bundle).config
-    for name, options in (("FedAvg", {}), ("FedAdam", {"eta": 0.2})):
-        given = {"strategy": name, "options": options, "rounds": 3, "paths": paths, "config": config}
-        done = subprocess.run(
-            [flower_python(), "-c", ORACLE, str(EXAMPLE), json.dumps(given)], capture_output=True, text=True
-        )
-        assert done.returncode == 0, done.stderr
-        asked = question_of(
-            bundle, strategy=name.lower(), strategy_options=options, evaluate_metrics=["accuracy"]
-        )
-        answer = Answer(space.ask(asked))
-        for got, wanted in zip(answer.arrays().values(), json.loads(done.stdout), strict=True):
-            np.testing.assert_allclose(got, wanted, rtol=1e-9, atol=1e-12)
+    options = {"eta": 0.2}
+    given = {"strategy": "FedAdam", "options": options, "rounds": 3, "paths": paths, "config": config}
+    done = subprocess.run(
+        [flower_python(), "-c", ORACLE, str(EXAMPLE), json.dumps(given)], capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    asked = question_of(bundle, strategy="fedadam", strategy_options=options, evaluate_metrics=["accuracy"])
+    answer = Answer(space.ask(asked))
+    for got, wanted in zip(answer.arrays().values(), json.loads(done.stdout), strict=True):
+        np.testing.assert_allclose(got, wanted, rtol=1e-9, atol=1e-12)
     assert answer.n == 900
     assert answer.result["n_train"] == 720
     assert [entry["round"] for entry in answer.result["history"]] == [0, 1, 2, 3]
@@ -132,9 +132,7 @@ def test_an_app_that_no_steward_has_allowed_does_not_run(space: LocalSpace, bund
 @pytest.mark.parametrize(
     ("change", "error", "words"),
     [
-        ({"arrays": [{"name": "0", "shape": [5]}]}, Invalid, "other arrays than the app has"),
-        ({"arrays": [{"name": "0", "shape": [100, 100]}]}, Refused, "parameters are more than"),
-        ({"train_metrics": ["profit"]}, Invalid, "num-examples"),
+        ({"arrays": [{"name": "0", "shape": [0]}]}, Invalid, "list of whole numbers"),
         ({"rounds": 298}, Refused, "more than the 300"),
         ({"strategy": "krum"}, Refused, "nobody sees more than their sum"),
         ({"strategy": "fedavgg"}, Invalid, "Did you mean 'fedavg'"),
@@ -174,23 +172,14 @@ def train(msg, context):
 """
 
 
-def run(tmp_path: Path, body: str, *, width: int = 1, **limits: Any) -> Trained:
-    """One round of an app, loaded as a holder loads it, beside rows that it could steal."""
+def open_app(tmp_path: Path, body: str, width: int) -> Any:
+    """An app, loaded as a holder loads it, beside rows that it could steal."""
     text = HEAD + "".join(f"    {line}\n" for line in body.strip().splitlines())
     bundle = app_of(tmp_path, text, {"w": np.zeros(width)})
-    app = App(
-        holding="",
-        digest="",
-        name="",
-        version="",
-        python=flower_python(),
-        allowed_at=datetime.now(UTC),
-        bundle=bundle,
-    )
+    about = {"holding": "", "digest": "", "name": "", "version": "", "python": flower_python()}
+    app = App(**about, allowed_at=datetime.now(UTC), bundle=bundle)
     learning = Learning(app="", session="", arrays=(("w", (width,), "float64"),), config={}, holdout=0.2)
-    apps = SandboxedApps(SandboxLimits(**limits))
-    with closing(apps.open(app, learning, pa.Table.from_pandas(rows(0, 50)))) as session:
-        return session.run(Task(arrays=session.run(Task()).arrays, train=()))
+    return closing(SandboxedApps().open(app, learning, pa.Table.from_pandas(rows(0, 50))))
 
 
 def test_an_app_reaches_nothing_outside_its_sandbox(tmp_path: Path) -> None:
@@ -215,53 +204,71 @@ def test_an_app_reaches_nothing_outside_its_sandbox(tmp_path: Path) -> None:
         'lambda: open("/tmp/x", "wb").write(bytes(300 << 20))',
         "lambda: bytearray(1 << 34)",
         'lambda: [os.environ[name] for name in ("SALERNO_URL", "PYTHONPATH", "USER", "SSH_AUTH_SOCK")]',
+        'lambda: open("/data/train.parquet", "rb").read()',
     ]
-    listed = ",\n".join(ways)
-    found = run(
-        tmp_path / "app",
-        f"return reply(msg, [tried(way) for way in [{listed}]])".replace("\n", " "),
-        width=len(ways),
-    )
-    assert [way for way, open_ in zip(ways, found.arrays[0], strict=True) if open_] == []
+    body = f"return reply(msg, [tried(way) for way in [{', '.join(ways)}]])"
+    with open_app(tmp_path / "app", body, len(ways)) as session:
+        found = session.run(Task(arrays=(np.zeros(len(ways)),), train=()))
+    # The last way is no way out: the app's own rows, so that a closed door is told from a broken test.
+    assert [way for way, is_open in zip(ways, found.arrays[0], strict=True) if is_open] == ways[-1:]
     assert not (tmp_path / "left").exists()
 
 
-@pytest.mark.parametrize(
-    ("body", "code"),
-    [
-        ("raise ValueError(open(context.node_config['data-path'], 'rb').read())", "app-failed"),
-        ("return reply(msg, [float('nan')])", "app-failed"),
-        ("return reply(msg, [1.0, 2.0])", "app-failed"),
-        ("return reply(msg, [1.0], n=10**6)", "app-failed"),
-        ("os._exit(0)", "app-ended"),
-        ("[os.write(fd, b'x' * 4096) for fd in range(3, 9) if tried(lambda: os.fstat(fd))]", "app-ended"),
-        ("while True: tried(os.fork)", "app-too-slow"),
-    ],
-    ids=["words", "nan", "shape", "count", "exit", "garbage", "forever"],
-)
-def test_an_app_that_fails_is_told_of_in_our_words(body: str, code: str, tmp_path: Path) -> None:
-    slow = {"seconds": 12.0} if code == "app-too-slow" else {}
-    with pytest.raises((Invalid, Refused)) as refusal:
-        run(tmp_path, body, **slow)
-    assert refusal.value.code == code
-    assert "parquet" not in str(refusal.value).lower()
+FAILING = """
+kind = msg.content["config"]["kind"]
+if kind == "words":
+    raise ValueError(open(context.node_config["data-path"], "rb").read())
+if kind == "nan":
+    return reply(msg, [float("nan")])
+if kind == "shape":
+    return reply(msg, [1.0, 2.0])
+if kind == "count":
+    return reply(msg, [1.0], n=10**6)
+if kind == "fine":
+    return reply(msg, [1.0], n=40)
+for place in range(3, 9):
+    tried(lambda: os.write(place, b"x" * 4096))
+"""
 
 
-def test_a_row_that_one_holder_returns_is_cut_to_the_allowed_change(
-    sites: list[Path], tmp_path: Path
-) -> None:
-    """An app that a steward has let in can do this: the limit on changes bounds what it tells."""
-    steal = HEAD + (
-        "    import pandas as pd\n"
-        "    ages = pd.read_parquet(context.node_config['data-path'])['age']\n"
-        "    return reply(msg, [1e6 * ages.iloc[0]], n=len(ages))\n"
-        "@app.evaluate()\n"
-        "def evaluate(msg, context):\n"
-        "    metrics = MetricRecord({'loss': 1.0, 'num-examples': 1})\n"
-        "    return Message(content=RecordDict({'m': metrics}), reply_to=msg)\n"
+def test_an_app_that_fails_is_told_of_in_our_words(tmp_path: Path) -> None:
+    model = (np.zeros(1),)
+    with open_app(tmp_path, FAILING, 1) as session:
+        for kind in ("words", "nan", "shape", "count", "garbage"):
+            with pytest.raises((Invalid, Refused)) as refusal:
+                session.run(Task(arrays=model, train=(), settings={"kind": kind}))
+            assert refusal.value.code == ("app-ended" if kind == "garbage" else "app-failed")
+            assert "PAR1" not in str(refusal.value)
+            if kind == "count":
+                done = session.run(Task(arrays=model, train=(), settings={"kind": "fine"}))
+                assert (done.n, done.rows) == ((40, 0), (40, 10))
+                with pytest.raises(Invalid, match="num-examples"):
+                    session.run(Task(arrays=model, train=("profit",), settings={"kind": "fine"}))
+
+
+def state_of(bundle: bytes, policy: DisclosurePolicy | None = None, **change: Any) -> Any:
+    asked = question_of(bundle, **change)
+    scope = scope_of([rows(seed) for seed in range(3)], policy or DisclosurePolicy())
+    counted = federated_learning.step(
+        {"counts": np.array([900, 900])}, federated_learning.start(asked, scope)
     )
-    bundle = app_of(tmp_path, steal, {"w": np.zeros(1)})
-    policy = DisclosurePolicy(max_update_norm=0.5)
-    with LocalSpace(sites, apps=[bundle], app_python=flower_python(), policy=policy) as space:
-        answer = Answer(space.ask(question_of(bundle, rounds=1)))
-    np.testing.assert_allclose(answer.arrays()["w"], [0.5])
+    return counted
+
+
+def test_a_row_in_place_of_a_model_is_cut_to_the_allowed_change(bundle: bytes) -> None:
+    """An app that a steward has let in can do this at one holder: the limit bounds what it tells."""
+    state = state_of(bundle, DisclosurePolicy(max_update_norm=0.5), clip_norm=9.0)
+    first = {"counts": np.array([720, 180]), "array0": np.zeros((1, 2)), "array1": np.zeros(1)}
+    state = federated_learning.step(first, state)
+    training = federated_learning.train(state)
+    assert training is not None
+    stolen = Trained(rows=(240, 60), n=(240, 60), arrays=(np.array([[63.2, 1.0]]), np.array([1e9])))
+    sums = training.finish(replace(stolen, metrics=((), (0.7,))))
+    length = np.sqrt(sum(float(((sums[f"array{i}"] / 240) ** 2).sum()) for i in range(2)))
+    assert length == pytest.approx(0.5)
+
+
+def test_a_model_with_too_many_numbers_for_its_rows_is_refused(bundle: bytes) -> None:
+    state = state_of(bundle, arrays=[{"name": "0", "shape": [20, 20]}])
+    with pytest.raises(Refused, match="parameters are more than"):
+        federated_learning.step({"counts": np.array([720, 180]), "array0": np.zeros((20, 20))}, state)

@@ -132,8 +132,22 @@ def _clusters(result: dict[str, Any], question: Result) -> list[Grid]:
     ]
 
 
+def _federated_learning(result: dict[str, Any], question: Result) -> list[Grid]:
+    """The values of the arrays are left to ``answer.arrays()``: a model may have a million."""
+    arrays = [
+        {"array": entry["name"], "shape": " x ".join(map(str, entry["shape"])), "dtype": entry["dtype"]}
+        for entry in result.pop("arrays", [])
+    ]
+    return [
+        Grid("history", *_columns(result.pop("history", [])), ("round",)),
+        Grid("membership", *_columns(result.pop("membership", []))),
+        Grid("arrays", *_columns(arrays), ("array",)),
+    ]
+
+
 _MAKERS: dict[str, Callable[[dict[str, Any], Result], list[Grid]]] = {
     "boosting": _boosting,
+    "federated_learning": _federated_learning,
     "kmeans": _clusters,
     "crosstab": _crosstab,
     "histogram": _histogram,

@@ -65,6 +65,7 @@ MAKERS: dict[str, Maker] = {
     "t_test": distributions.means,
     "pca": models.components,
     "kmeans": models.clusters,
+    "federated_learning": models.training,
     "boosting": models.calibration,
     "evaluate": models.calibration,
     "incidence": epidemiology.rates,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from salerno.web.charts.parts import PALETTE, WIDTH, Chart, Result, colour_by
+from salerno.web.charts.parts import DASHES, PALETTE, WIDTH, Chart, Result, colour_by
 from salerno.web.tables import confidence_percent, exp, ratio_words
 
 
@@ -139,6 +139,34 @@ def clusters(result: Result, _question: Result, _answer: Mapping[str, Any]) -> C
             "width": 0.8 * WIDTH, "height": {"step": 30},
             "mark": {"type": "point", "filled": True, "size": 130, "opacity": 1},
             "encoding": {"x": x, "y": y, "color": {**colour_by("cluster", "Cluster", names), "legend": None}},
+        },
+    }  # fmt: skip
+
+
+def training(result: Result, _question: Result, _answer: Mapping[str, Any]) -> Chart | None:
+    """Metrics of a model that is trained, by round."""
+    names = list(dict.fromkeys(name for entry in result.get("history", []) for name in entry))
+    shown = [name for name in names if name != "round"]
+    rows = [
+        {"round": entry["round"], "Metric": name.replace("_", " "), "value": entry[name]}
+        for name in shown
+        for entry in result["history"]
+        if name in entry
+    ]
+    if not rows:
+        return None
+    labels = [name.replace("_", " ") for name in shown]
+    dashes = {"domain": labels, "range": DASHES}
+    y: Chart = {"field": "value", "type": "quantitative", "title": "Mean over rows", "scale": {"zero": False}}
+    return {
+        "title": {"text": "Training by round"},
+        "height": 280, "data": {"values": rows},
+        "mark": {"type": "line", "point": True, "strokeWidth": 2.5},
+        "encoding": {
+            "x": {"field": "round", "type": "quantitative", "title": "Round", "axis": {"tickMinStep": 1}},
+            "y": y,
+            "color": colour_by("Metric", "Metric", labels),
+            "strokeDash": {"field": "Metric", "type": "nominal", "scale": dashes},
         },
     }  # fmt: skip
 

@@ -313,7 +313,21 @@ def _clusters(result: dict[str, Any], teller: Teller) -> list[Table]:
     return [make_table("Clusters and their means", heads, rows)]
 
 
+def _federated_learning(result: dict[str, Any], teller: Teller) -> list[Table]:
+    """The arrays themselves are for programs: the client gives them as NumPy arrays."""
+    arrays = [
+        {"array": entry["name"], "shape": " × ".join(map(str, entry["shape"])) or "1", "type": entry["dtype"]}
+        for entry in result.pop("arrays", [])
+    ]
+    return [
+        records_table("Training by round", result.pop("history", []), teller),
+        records_table("Whether the model tells whose records it knows", result.pop("membership", []), teller),
+        records_table("Arrays of the model", arrays, teller),
+    ]
+
+
 MAKERS: dict[str, Maker] = {
+    "federated_learning": _federated_learning,
     "boosting": _boosting,
     "evaluate": _evaluate,
     "kmeans": _clusters,

@@ -152,6 +152,7 @@ class AppSession:
                 runner.write_message(requests, asked, arrays)
                 told, found = runner.read_message(replies, size)
             except Exception as error:  # whatever it sends instead of a message is its end
+                self._sandbox.close()  # what else it has written is no answer to the next request
                 raise self._gone() from error
         if "wrong" in told:
             raise _failed(str(told["wrong"]))

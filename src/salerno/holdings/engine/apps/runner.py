@@ -140,6 +140,8 @@ class Loaded:
         if len(records) != 1 or set(records[0]) != set(arrays):
             raise Wrong("arrays")
         trained = {name: records[0][name].numpy() for name in arrays}
+        if any(trained[name].shape != array.shape for name, array in arrays.items()):
+            raise Wrong("arrays")
         return trained, {"trained": _metrics(found, asked["train"])}
 
     def evaluate(self, arrays: dict[str, Any], asked: dict[str, Any], names: list[str], data: str) -> Any:
