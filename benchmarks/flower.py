@@ -32,7 +32,7 @@ SIMULATION = """
 import json, sys, time
 sys.path.insert(0, sys.argv[1])
 import numpy as np
-from flwr.app import ArrayRecord
+from flwr.app import ArrayRecord, Context
 from flwr.clientapp import ClientApp
 from flwr.serverapp import ServerApp
 from flwr.serverapp.strategy import FedAvg
@@ -44,9 +44,9 @@ client, server, ends = ClientApp(), ServerApp(), []
 
 @client.train()
 def train(msg, context):
-    context.node_config["data-path"] = given["paths"][context.node_config["partition-id"]]
-    context.run_config = given["config"]
-    return logistic.train(msg, context)
+    place = {"data-path": given["paths"][context.node_config["partition-id"]]}
+    own = Context(context.run_id, context.node_id, place, context.state, given["config"])
+    return logistic.train(msg, own)
 
 @server.main()
 def main(grid, context):
