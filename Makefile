@@ -51,6 +51,10 @@ $(VENV)/.flower: requirements-flower.txt | $(BIN)/python
 	@$(BIN)/uv pip install --quiet --compile-bytecode --require-hashes --python $(VENV)/flower/bin/python -r requirements-flower.txt
 	@touch $@
 
+$(VENV)/.simulation: requirements-simulation.txt | $(VENV)/.flower
+	@$(BIN)/uv pip install --quiet --require-hashes --python $(VENV)/flower/bin/python -r requirements-simulation.txt
+	@touch $@
+
 flower: $(VENV)/.flower
 
 demo: $(VENV)/.runtime
@@ -80,7 +84,7 @@ check: $(VENV)/.development
 	$(BIN)/lint-imports
 	.ci/registry-hosts
 
-bench: $(VENV)/.development $(VENV)/.flower
+bench: $(VENV)/.development $(VENV)/.simulation
 	@missed=; for file in $(filter-out $(addprefix benchmarks/,memory.py network.py peers.py),$(wildcard benchmarks/*.py)); do \
 	  echo "== $$file"; $(BIN)/python "$$file" || missed="$$missed $$file"; done; \
 	if [ -n "$$missed" ]; then echo "Not all that is promised holds:$$missed" >&2; exit 1; fi
@@ -94,7 +98,9 @@ lock: | $(BIN)/python
 	@# One set of versions for both: what runs in tests is what runs in the demo.
 	$(BIN)/uv pip compile $(LOCK) --extra demo --extra privacy --extra spark --extra trino --group build --group dev pyproject.toml --output-file requirements-dev.txt $(ARGS)
 	$(BIN)/uv pip compile $(LOCK) --extra demo --group build --constraint requirements-dev.txt pyproject.toml --output-file requirements.txt $(ARGS)
-	$(BIN)/uv pip compile $(LOCK) --python-version 3.11 --group flower --output-file requirements-flower.txt $(ARGS)
+	@# With Flower its own versions, since it holds back those that the nodes run on.
+	$(BIN)/uv pip compile $(LOCK) --python-version 3.11 --group simulation --output-file requirements-simulation.txt $(ARGS)
+	$(BIN)/uv pip compile $(LOCK) --python-version 3.11 --group flower --constraint requirements-simulation.txt --output-file requirements-flower.txt $(ARGS)
 
 clean:
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .coverage .coverage.* htmlcov dist site
