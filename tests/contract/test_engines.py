@@ -33,7 +33,7 @@ from salerno.holdings.engine.reading import read_rows
 from salerno.holdings.engine.sources import open_source
 from salerno.holdings.model import EventDefinition, Holding, Population, StudyFrame
 from salerno.holdings.rules import columns_needed, split_rows
-from salerno.holdings.service import OpenedFrame
+from salerno.holdings.service import OpenedFrame, Stage
 from salerno.kernel.errors import Invalid, SalernoError, Unavailable
 from salerno.kernel.values import from_plain
 from salerno.nodes.demo_data import GIBLEED_FRAME, synthetic_omop
@@ -278,10 +278,11 @@ class Open:
     def __getattr__(self, name: str) -> Any:
         return getattr(self.frame, name)
 
-    def run(self, build: Callable[[ibis.Table], ibis.Table]) -> pa.Table:
-        expression = build(self.frame.table)
-        self.frame.check(expression)
-        return self.frame.compute(expression)
+    def run(self, build: Callable[[ibis.Table], ibis.Table], stages: Sequence[Stage] = ()) -> pa.Table:
+        with self.frame.staged(stages) as made:
+            expression = build(made)
+            self.frame.check(expression, made)
+            return self.frame.compute(expression)
 
 
 @pytest.fixture(scope="session")

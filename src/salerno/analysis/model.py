@@ -85,6 +85,14 @@ class Aggregate:
     released: tuple[Released, ...] = ()
 
 
+class Stage(Protocol):
+    """Rows that the holder's engine keeps for the next rounds; equal stages make equal rows of equal rows."""
+
+    def rows(self, table: ibis.Table) -> ibis.Table:
+        """Made of the view, or of the rows of the stage before."""
+        ...
+
+
 @dataclass(frozen=True)
 class Training:
     """What one holder has an app do in one round, in the holder's sandbox, instead of an aggregate.
@@ -171,7 +179,8 @@ class Method(Protocol):
     ``NAME`` is the module's own name; ``LABEL`` and the first line of the docstring are for people;
     ``PARAMETERS`` are all keys that its questions may have, beside ``method`` and ``missing``. A method
     with a function ``train`` from a state to a `Training`, or None for a round of `local`, has apps compute
-    rounds.
+    rounds. One whose rounds share work on rows has a function ``stages`` from a state to the stages, one
+    after the other, in which a round's rows are made; `local` gets the rows of the last instead of the view.
     """
 
     NAME: str

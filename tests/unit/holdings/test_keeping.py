@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import ibis
 import pytest
 
 from salerno.holdings.engine.keeping import KeepingEngine
 from salerno.holdings.model import Holding, StudyFrame
-from salerno.holdings.service import OpenedFrame
-from salerno.kernel.errors import Unavailable
+from salerno.holdings.service import OpenedFrame, Stage
+from salerno.kernel.errors import Refused, Unavailable
 from salerno.permits.model import Condition, DataScope
 
 ROWS = "id,age,sex\n" + "".join(f"{n},{20 + n},{'FM'[n % 2]}\n" for n in range(40))
@@ -130,3 +132,49 @@ def test_a_hold_is_let_go_once(engine: KeepingEngine, holding: Holding, scope: D
     engine.close()
     with pytest.raises(Unavailable):
         mean_age(second)
+
+
+def test_rows_are_made_in_stages_once_and_again_when_others_took_their_place(
+    engine: KeepingEngine, holding: Holding, scope: DataScope
+) -> None:
+    made = []
+
+    def stage(name: str, years: int) -> Stage:
+        def make(rows: ibis.Table) -> ibis.Table:
+            made.append(name)
+            return rows.select(age=rows.age + years)
+
+        return name, make
+
+    def added(*stages: Stage) -> float:
+        with frame.staged(stages) as rows:
+            expression = rows.agg(mean=rows.age.mean())
+            frame.check(expression, rows)
+            return round(frame.compute(expression)["mean"][0].as_py() - mean_age(frame), 6)
+
+    one, two, other = stage("one", 1), stage("two", 10), stage("other", 5)
+    with closing(open_with(engine, holding, scope)) as frame:
+        assert added() == 0
+        assert (added(one), added(one, two), added(one, two), added(other)) == (1, 11, 11, 5)
+        assert made == ["one", "two", "other"]
+        assert added(one, two, stage("three", 100)) == 111
+        assert added(stage("fourth", 7)) == 7  # takes the place of "other"
+        assert (added(other), added(one, two)) == (5, 11)
+        assert made == ["one", "two", "other", "three", "fourth", "other", "one", "two"]
+
+
+def test_a_stage_reads_the_rows_before_it_and_hands_out_none(
+    engine: KeepingEngine, holding: Holding, scope: DataScope
+) -> None:
+    with closing(open_with(engine, holding, scope)) as frame:
+        first: Stage = ("first", lambda rows: rows.select("age"))
+        with frame.staged([first]) as rows:
+            for expression, code in ((rows, "not-an-aggregate"), (frame.table.agg(n=1), "outside-view")):
+                with pytest.raises(Refused) as refused:
+                    frame.check(expression, rows)
+                assert refused.value.code == code
+            made = frame.table
+        with pytest.raises(Refused, match="another table"), frame.staged([first, ("second", lambda _: made)]):
+            pass
+        with frame.staged([first]) as rows:
+            assert frame.compute(rows.agg(n=rows.count()))["n"].to_pylist() == [40]

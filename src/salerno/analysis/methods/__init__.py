@@ -8,9 +8,9 @@ from __future__ import annotations
 import importlib
 import pkgutil
 from collections.abc import Iterator, Mapping
-from typing import cast
+from typing import Any, cast
 
-from salerno.analysis.model import Method, Question
+from salerno.analysis.model import Method, Question, Stage
 from salerno.kernel.errors import Invalid, near
 from salerno.permits.model import DisclosurePolicy
 
@@ -47,6 +47,12 @@ def most_rounds(method: Method, policy: DisclosurePolicy) -> int:
     them, and the parts follow from the totals alone; see decision 10.
     """
     return policy.max_training_rounds if getattr(method, "TRAINS", False) else policy.max_rounds
+
+
+def stages_of(method: Method, state: Any) -> tuple[Stage, ...]:
+    """The stages in which a round's rows are made of the view; most methods have none."""
+    made: tuple[Stage, ...] = method.stages(state) if hasattr(method, "stages") else ()
+    return made
 
 
 def method_of(question: Question) -> Method:

@@ -20,9 +20,8 @@ rests on fewer than the threshold of persons, and ``n`` is rounded to multiples 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from itertools import accumulate, pairwise
 from math import log
 from typing import Any
 
@@ -31,7 +30,6 @@ import ibis.expr.types as ir
 import numpy as np
 import pyarrow as pa
 
-from salerno.analysis.disclosure.cells import merged
 from salerno.analysis.disclosure.persons import check_level, check_persons, check_some
 from salerno.analysis.model import Aggregate, Parameter, Question, Released, Result, Scope, Sums
 from salerno.analysis.questions import (
@@ -49,11 +47,22 @@ from salerno.analysis.questions import (
     whole,
 )
 from salerno.analysis.sums.bins import guard_bins, places
-from salerno.analysis.sums.columns import doubles, integers, is_listed, real, scatter
+from salerno.analysis.sums.boosted import (
+    ROOT,
+    Coding,
+    Growing,
+    Model,
+    Scoring,
+    guard_evaluation,
+    guard_gradients,
+    local_evaluation,
+    local_gradients,
+)
+from salerno.analysis.sums.boosted_answer import answer
+from salerno.analysis.sums.columns import doubles, integers, real, scatter
 from salerno.analysis.sums.features import Binning, Feature
-from salerno.analysis.sums.outcomes import Outcome, outcome_of
-from salerno.analysis.sums.scores import calibration, discrimination, guard_classes
-from salerno.analysis.sums.trees import Growth, Tree
+from salerno.analysis.sums.outcomes import outcome_of
+from salerno.analysis.sums.trees import Growth
 from salerno.kernel.errors import Invalid, Refused
 
 NAME = "boosting"
@@ -97,38 +106,6 @@ PARAMETERS = (
 _MOST_TREES, _MOST_DEPTH, _MOST_BINS, _MOST_COLUMNS = 500, 6, 128, 100
 _OTHER_ROUNDS = 6
 """Rounds for agreeing bins and for the evaluation."""
-_SETS = ("training", "test")
-_ROOT = Tree()
-
-
-@dataclass(frozen=True)
-class Model:
-    """The question, understood.
-
-    Args:
-        features: The columns; those of numbers have no edges before the bins are agreed.
-        test: The rows to test on, as a column with their levels; None where all are trained with.
-    """
-
-    scope: Scope
-    outcome: Outcome
-    features: tuple[Feature, ...]
-    test: Factor | None
-    n_trees: int
-    growth: Growth
-    conf_level: float
-
-    @property
-    def n_sets(self) -> int:
-        """1, or 2 with test rows."""
-        return 1 if self.test is None else 2
-
-    def set_of(self, view: ir.Table) -> ir.IntegerValue:
-        """0 for rows to train with, 1 for those to test on, null for those without an outcome."""
-        known = self.outcome.is_known(view)
-        if self.test is None:
-            return ibis.cases((known, 0))
-        return ibis.cases((known & is_listed(view, self.test), 1), (known, 0))
 
 
 @dataclass(frozen=True)
@@ -142,64 +119,6 @@ class Agreeing:
     model: Model
     binning: Binning
     totals: Sums | None = None
-
-
-@dataclass(frozen=True)
-class Growing:
-    """Further rounds: a level of a tree each; at last the evaluation.
-
-    Args:
-        totals: As agreed in the first round.
-        baseline: Score before the first tree.
-        done: Finished trees.
-        tree: The one that grows; None when all are finished.
-    """
-
-    model: Model
-    totals: Sums
-    baseline: float
-    done: tuple[Tree, ...] = ()
-    tree: Tree | None = _ROOT
-
-    @property
-    def offsets(self) -> list[int]:
-        """First code of each feature among the codes of all, and their number."""
-        return list(accumulate((feature.n_codes for feature in self.model.features), initial=0))
-
-    @property
-    def n_bins(self) -> int:
-        """Bins of scores in the evaluation: as many as leave enough persons in one on average."""
-        per_bin = int(self.totals["n"].min()) / max(self.model.scope.policy.min_cell, 1)
-        return int(2 ** np.clip(np.floor(np.log2(max(per_bin, 1))), 6, 12))
-
-    @property
-    def bounds(self) -> tuple[float, float]:
-        """A range that holds every score: the trees' least and largest leaves together."""
-        low = high = self.baseline
-        for tree in self.done:
-            values = tree.values(self.model.growth)
-            low, high = low + min(values), high + max(values)
-        return low, max(high, low + 1e-9)
-
-    def scored(self, view: ir.Table, *, only: int | None = None) -> ir.Table:
-        """Rows with an outcome: ``part`` of `_SETS`, ``y``, ``score``, ``mean``, ``node``, codes ``c0``, …
-
-        Args:
-            view: What may be read.
-            only: The part to keep; all by default.
-        """
-        model = self.model
-        part = model.set_of(view)
-        kept = view.filter(part.notnull() if only is None else part == only)
-        codes = {f"c{i}": feature.code(kept) for i, feature in enumerate(model.features)}
-        rows = kept.select(part=model.set_of(kept), y=model.outcome.value(kept), **codes)
-        columns = [rows[name] for name in codes]
-        score = _sum([real(self.baseline), *(tree.score(columns, model.growth) for tree in self.done)])
-        node = ibis.literal(0) if self.tree is None else self.tree.place(columns)
-        mean = _probability(score) if model.outcome.binary else score
-        return rows.select(
-            "part", "y", score=score, mean=mean, node=node, **{name: rows[name] for name in codes}
-        )
 
 
 def start(question: Question, scope: Scope) -> Agreeing:
@@ -275,11 +194,16 @@ def _test(given: Any, scope: Scope) -> Factor | None:
     return found.keeping(str(level) for level in listed)
 
 
+def stages(state: Agreeing | Growing) -> tuple[Coding | Scoring, ...]:
+    """Codes and scores of rows, which stay at the holder while the trees grow."""
+    return () if isinstance(state, Agreeing) else state.stages()
+
+
 def local(view: ir.Table, state: Agreeing | Growing) -> Aggregate:
     """Counts by bin; then sums of gradients by node, column and bin; at last how well the scores fit."""
     if isinstance(state, Agreeing):
         return _local_bins(view, state)
-    return _local_evaluation(view, state) if state.tree is None else _local_gradients(view, state)
+    return local_evaluation(view, state) if state.tree is None else local_gradients(view, state)
 
 
 def _local_bins(view: ir.Table, state: Agreeing) -> Aggregate:
@@ -319,71 +243,6 @@ def _local_bins(view: ir.Table, state: Agreeing) -> Aggregate:
     return Aggregate(counted, finish, released)
 
 
-def _local_gradients(view: ir.Table, state: Growing) -> Aggregate:
-    tree, offsets = state.tree, state.offsets
-    assert tree is not None
-    features = range(len(state.model.features))
-    rows = state.scored(view, only=0)
-    spread = rows.mean * (1.0 - rows.mean) if state.model.outcome.binary else real(1)
-    shifted = ibis.array([rows[f"c{i}"] + offsets[i] for i in features])
-    rows = rows.select("node", g=rows.mean - rows.y, h=spread, bin=shifted.unnest())
-    metrics = {"n": rows.count(), "g": rows.g.sum(), "h": rows.h.sum()}
-    expression = rows.group_by("node", "bin").aggregate(**metrics)
-    shape = (len(tree.active), offsets[-1])
-
-    def finish(table: pa.Table) -> Sums:
-        node = integers(table, "node")
-        cells = np.where(node < 0, -1, node * shape[1] + integers(table, "bin"))
-        return {
-            "count": scatter(cells, integers(table, "n"), shape[0] * shape[1]).reshape(shape),
-            "gradient": scatter(cells, doubles(table, "g"), shape[0] * shape[1]).reshape(shape),
-            "hessian": scatter(cells, doubles(table, "h"), shape[0] * shape[1]).reshape(shape),
-            "inner": np.zeros(shape, dtype=np.int64),
-        }
-
-    return Aggregate(expression, finish)
-
-
-def _local_evaluation(view: ir.Table, state: Growing) -> Aggregate:
-    rows = state.scored(view)
-    size = state.n_bins
-    if state.model.outcome.binary:
-        low, high = state.bounds
-        place = ((rows.score - real(low)) * real(size / (high - low))).floor().cast("int64")
-        likelihood = ((1.0 - rows.y) - rows.mean).abs().ln()
-        rows = rows.mutate(
-            bin=ibis.greatest(ibis.least(place, size - 1), 0),
-            p=rows.mean,
-            a=-likelihood,
-            b=(rows.y - rows.mean) * (rows.y - rows.mean),
-        )
-    else:
-        error = rows.y - rows.score
-        centred = rows.y - real(state.baseline)
-        rows = rows.mutate(bin=ibis.literal(0), p=centred * centred, a=error.abs(), b=error * error)
-    metrics = {"n": rows.count(), "events": (rows.y == real(1)).sum()}
-    metrics |= {name: rows[name].sum() for name in ("y", "p", "a", "b")}
-    expression = rows.group_by("part", "bin").aggregate(**metrics)
-    shape = (state.model.n_sets, size if state.model.outcome.binary else 1)
-
-    def finish(table: pa.Table) -> Sums:
-        part = integers(table, "part")
-        cells = part * shape[1] + integers(table, "bin")
-        n, events = integers(table, "n"), integers(table, "events")
-        sums: Sums = {name: scatter(part, doubles(table, name), shape[0]) for name in ("y", "p", "a", "b")}
-        if not state.model.outcome.binary:
-            return sums
-        by_bin = {
-            "others": scatter(cells, n - events, shape[0] * shape[1]).reshape(shape),
-            "events": scatter(cells, events, shape[0] * shape[1]).reshape(shape),
-            "predicted": scatter(cells, doubles(table, "p"), shape[0] * shape[1]).reshape(shape),
-        }
-        sums["classes"] = np.stack([by_bin["others"], by_bin["events"]], axis=1)
-        return sums | {"predicted": by_bin["predicted"], "inner": np.zeros(shape, dtype=np.int64)}
-
-    return Aggregate(expression, finish)
-
-
 def guard(sums: Sums, state: Agreeing | Growing, scope: Scope) -> Sums:
     """Refuse to take part with too few persons; with few holders join bins with too few."""
     if isinstance(state, Agreeing):
@@ -396,34 +255,7 @@ def guard(sums: Sums, state: Agreeing | Growing, scope: Scope) -> Sums:
         return guard_bins(sums, state.binning.spans(), scope)
     if not scope.few:
         return sums
-    return _guard_evaluation(sums, scope) if state.tree is None else _guard_gradients(sums, state, scope)
-
-
-def _guard_gradients(sums: Sums, state: Growing, scope: Scope) -> Sums:
-    """By node and column: each run of bins has nobody or enough, and none but whole runs can be parted.
-
-    So each side of a split has nobody or enough of this holder's persons too.
-    """
-    joined = {name: np.zeros_like(values) for name, values in sums.items()}
-    joined["inner"] += 1
-    offsets = state.offsets
-    for row, counts in enumerate(sums["count"]):
-        for begin, end in pairwise(offsets):
-            starts = merged(counts[begin:end], scope.policy.min_cell)
-            for name in ("count", "gradient", "hessian"):
-                joined[name][row, begin + starts] = np.add.reduceat(sums[name][row, begin:end], starts)
-            joined["inner"][row, begin + starts] = 0
-    return joined
-
-
-def _guard_evaluation(sums: Sums, scope: Scope) -> Sums:
-    if "classes" not in sums:
-        return sums
-    names_of = ("classes", "predicted", "inner")
-    parts = [
-        guard_classes({name: sums[name][i] for name in names_of}, scope) for i in range(len(sums["inner"]))
-    ]
-    return {**sums, **{name: np.stack([part[name] for part in parts]) for name in names_of}}
+    return guard_evaluation(sums, scope) if state.tree is None else guard_gradients(sums, state, scope)
 
 
 def step(sums: Sums, state: Agreeing | Growing) -> Agreeing | Growing | Result:
@@ -431,7 +263,7 @@ def step(sums: Sums, state: Agreeing | Growing) -> Agreeing | Growing | Result:
     if isinstance(state, Agreeing):
         return _agree(sums, state)
     if state.tree is None:
-        return _answer(sums, state)
+        return answer(sums, state)
     model = state.model
     tree = state.tree.grown(sums, model.features, model.growth)
     if tree.active:
@@ -439,7 +271,7 @@ def step(sums: Sums, state: Agreeing | Growing) -> Agreeing | Growing | Result:
     done = (*state.done, tree)
     # A root without a split leaves the scores as they are, and so would all trees after it.
     is_last = len(done) == model.n_trees or len(tree.nodes) == 1
-    return replace(state, done=done, tree=None if is_last else _ROOT)
+    return replace(state, done=done, tree=None if is_last else ROOT)
 
 
 def _agree(sums: Sums, state: Agreeing) -> Agreeing | Growing:
@@ -462,91 +294,3 @@ def _agree(sums: Sums, state: Agreeing) -> Agreeing | Growing:
     mean = float(totals["y"][0]) / int(totals["n"][0])
     baseline = log(mean / (1 - mean)) if model.outcome.binary else mean
     return Growing(replace(model, features=features), totals, baseline)
-
-
-def _sum(values: Sequence[ir.FloatingValue]) -> ir.FloatingValue:
-    """A sum by halves, since engines bound how deep an expression may be."""
-    if len(values) == 1:
-        return values[0]
-    middle = len(values) // 2
-    return _sum(values[:middle]) + _sum(values[middle:])
-
-
-def _probability(score: ir.FloatingValue) -> ir.FloatingValue:
-    bounded = ibis.greatest(ibis.least(score, real(30)), real(-30))
-    return 1.0 / ((-bounded).exp() + 1.0)
-
-
-def _answer(sums: Sums, state: Growing) -> Result:
-    model, policy = state.model, state.model.scope.policy
-    parts = [_evaluation(sums, state, i) for i in range(model.n_sets)]
-    result: dict[str, Any] = {
-        "outcome": model.outcome.name,
-        "family": "binomial" if model.outcome.binary else "gaussian",
-        "baseline": state.baseline,
-        "n_trees": len(state.done),
-        "evaluation": parts,
-        "importance": _importance(state),
-    }
-    if model.outcome.binary:
-        last = model.n_sets - 1
-        result["calibration"] = calibration(
-            sums["classes"][last], sums["predicted"][last], sums["inner"][last], max(policy.min_cell, 1)
-        )
-    result["trees"] = [row for i, tree in enumerate(state.done) for row in _node_rows(tree, i + 1, model)]
-    n = int(state.totals["n"].sum())
-    notes = [f"No leaf rests on fewer than {model.growth.min_leaf} persons."]
-    if policy.min_cell > 1:
-        notes.append(f"Persons in a node are rounded to multiples of {policy.min_cell}.")
-    return Result(result, n, int(state.totals["rows"]) - n, tuple(notes))
-
-
-def _evaluation(sums: Sums, state: Growing, part: int) -> dict[str, Any]:
-    n = int(state.totals["n"][part])
-    figures: dict[str, Any] = {"rows": _SETS[part], "n": n}
-    if state.model.outcome.binary:
-        found = discrimination(sums["classes"][part], sums["inner"][part])
-        figures |= {"events": int(state.totals["events"][part]), **found.members(state.model.conf_level)}
-        return figures | {"brier": float(sums["b"][part]) / n, "log_loss": float(sums["a"][part]) / n}
-    shift = float(sums["y"][part]) / n - state.baseline
-    spread = float(sums["p"][part]) / n - shift**2
-    error = float(sums["b"][part]) / n
-    return figures | {
-        "rmse": error**0.5,
-        "mae": float(sums["a"][part]) / n,
-        "r_squared": 1 - error / spread if spread > 0 else None,
-    }
-
-
-def _importance(state: Growing) -> list[dict[str, Any]]:
-    """Share of each column in all that the splits gained, the largest first."""
-    splits = [node.split for tree in state.done for node in tree.nodes if node.split]
-    whole_gain = sum(split.gain for split in splits)
-    rows = []
-    for position, feature in enumerate(state.model.features):
-        own = [split.gain for split in splits if split.feature == position]
-        share = sum(own) / whole_gain if whole_gain else 0.0
-        rows.append({"variable": feature.variable.name, "gain": share, "splits": len(own)})
-    return sorted(rows, key=lambda row: -float(row["gain"]))
-
-
-def _node_rows(tree: Tree, number_of: int, model: Model) -> list[dict[str, Any]]:
-    base = max(model.scope.policy.min_cell, 1)
-    rows = []
-    for position, node in enumerate(tree.nodes):
-        assert node.total is not None
-        row: dict[str, Any] = {"tree": number_of, "node": position, "n": round(node.total.n / base) * base}
-        if node.split is None:
-            rows.append(row | {"value": node.total.value(model.growth)})
-            continue
-        feature, left = model.features[node.split.feature], node.split.left
-        row |= {"variable": feature.variable.name, "missing": "left" if left[0] else "right"}
-        if feature.factor is not None:
-            chosen = zip(feature.factor.levels, left[1:], strict=True)
-            row["levels"] = [level for level, goes_left in chosen if goes_left]
-        else:
-            last = max((code for code, goes_left in enumerate(left) if goes_left and code), default=0)
-            # Without an edge the split tells missing values from all others.
-            row["threshold"] = feature.edges[last - 1] if 0 < last <= len(feature.edges) else None
-        rows.append(row | {"gain": node.split.gain, "left": node.left, "right": node.right})
-    return rows

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import ibis
 
-from salerno.analysis.model import Aggregate, Method, Released, Scope, Sums, Training
+from salerno.analysis.methods import stages_of
+from salerno.analysis.model import Aggregate, Method, Released, Scope, Stage, Sums, Training
 from salerno.analysis.service.ports import View
 from salerno.catalogue.model import Datatype
 from salerno.holdings.model import Dictionary
@@ -32,23 +33,38 @@ def compute(view: View, method: Method, state: Any, scope: Scope, holder_name: s
     training: Training | None = method.train(state) if hasattr(method, "train") else None
     parts: list[Aggregate] = []
 
+    def agreed(table: ibis.Table) -> ibis.Table:
+        return _agreed(table, view.dictionary, scope, holder_name)
+
+    stages = stages_of(method, state)
+
     def build(table: ibis.Table) -> ibis.Table:
-        parts.append(method.local(_agreed(table, view.dictionary, scope, holder_name), state))
+        parts.append(method.local(table if stages else agreed(table), state))
         return parts[-1].expression
 
     def rows_of(table: ibis.Table) -> ibis.Table:
         assert training is not None
-        return training.rows(_agreed(table, view.dictionary, scope, holder_name))
+        return training.rows(agreed(table))
 
     try:
         if training is not None:
             return training.finish(view.train(rows_of, training.learning, training.task))
-        rows = view.run(build)
+        rows = view.run(build, _made_of(stages, (scope, holder_name), agreed))
         return parts[-1].finish(rows)
     except SalernoError:
         raise
     except Exception as error:
         raise _failed(method, holder_name, error) from error
+
+
+def _made_of(
+    stages: Sequence[Stage], key: Any, agreed: Callable[[ibis.Table], ibis.Table]
+) -> list[tuple[Any, Callable[[ibis.Table], ibis.Table]]]:
+    """A method's stages; the first is made of what all agreed on, by which it is known too."""
+    made: list[tuple[Any, Callable[[ibis.Table], ibis.Table]]] = [(one, one.rows) for one in stages]
+    if stages:
+        made[0] = (key, stages[0]), lambda table: stages[0].rows(agreed(table))
+    return made
 
 
 def told_of(

@@ -17,7 +17,7 @@ from salerno.analysis.service.records import AgentStore, HubStore
 from salerno.analysis.wire import KeyResolver
 from salerno.catalogue.model import DatasetDescription
 from salerno.holdings.model import AccessRequest, Dictionary, Learning, Task, Trained
-from salerno.holdings.service import Persons, Tell
+from salerno.holdings.service import Persons, Stage, Tell
 from salerno.identity.model import Participant, ParticipantRole
 from salerno.permits.model import DataPermit, DisclosurePolicy, IssuedPermit
 
@@ -109,8 +109,8 @@ class View(Protocol):
         """The permit that it stands on."""
         ...
 
-    def run(self, build: Callable[[ibis.Table], ibis.Table]) -> pa.Table:
-        """Compute one aggregate."""
+    def run(self, build: Callable[[ibis.Table], ibis.Table], stages: Sequence[Stage] = ()) -> pa.Table:
+        """Compute one aggregate of the view, or of rows that are made of it in stages."""
         ...
 
     def train(self, build: Callable[[ibis.Table], ibis.Table], learning: Learning, task: Task) -> Trained:

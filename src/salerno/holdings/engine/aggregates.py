@@ -17,7 +17,7 @@ def check_aggregate(expression: ir.Table, view: ir.Table) -> None:
 
     Args:
         expression: What is to be computed.
-        view: The permitted view.
+        view: The permitted view, or rows that are made of it.
 
     Raises:
         Refused: ``not-an-aggregate`` or ``outside-view``.

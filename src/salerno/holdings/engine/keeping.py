@@ -5,6 +5,8 @@ from __future__ import annotations
 import importlib
 import threading
 import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 import ibis.expr.types as ir
@@ -14,7 +16,7 @@ from salerno.holdings.engine.opening import IbisEngine
 from salerno.holdings.engine.source import EngineLimits
 from salerno.holdings.engine.sources import stamp
 from salerno.holdings.model import Dictionary, Holding, KeptFor, StudyFrame
-from salerno.holdings.service import OpenedFrame, Persons, Tell
+from salerno.holdings.service import OpenedFrame, Persons, Stage, Tell
 from salerno.kernel.values import digest
 from salerno.permits.model import DataScope
 
@@ -26,7 +28,7 @@ class _Kept:
     frame: OpenedFrame
     users: int = 0
     left_at: float = 0.0
-    lock: threading.Lock = field(default_factory=threading.Lock)
+    lock: threading.RLock = field(default_factory=threading.RLock)
 
 
 class SharedFrame:
@@ -40,9 +42,15 @@ class SharedFrame:
         self.dictionary: Dictionary = kept.frame.dictionary
         self.n_persons: int = kept.frame.n_persons
 
-    def check(self, expression: ir.Table) -> None:
-        """Refuse what is not an aggregate over this frame alone."""
-        self._kept.frame.check(expression)
+    @contextmanager
+    def staged(self, stages: Sequence[Stage]) -> Iterator[ir.Table]:
+        """The frame's table, or rows that are made of it; nobody else's are made until the block is left."""
+        with self._kept.lock, self._kept.frame.staged(stages) as table:
+            yield table
+
+    def check(self, expression: ir.Table, rows: ir.Table | None = None) -> None:
+        """Refuse what is not an aggregate over this frame, or over rows that are made of it, alone."""
+        self._kept.frame.check(expression, rows)
 
     def rows(self, expression: ir.Table) -> pa.Table:
         """Rows of this frame alone, for a program in the holder's own sandbox."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 
 import ibis
@@ -25,6 +27,7 @@ from salerno.holdings.engine.permitted import (
 from salerno.holdings.engine.sets import Keyed, content_key
 from salerno.holdings.engine.source import EngineLimits, Source
 from salerno.holdings.engine.sources import open_source, stamp
+from salerno.holdings.engine.stages import Stages
 from salerno.holdings.engine.studies import attrition_steps, describe_study, study_table
 from salerno.holdings.model import (
     AttritionStep,
@@ -36,7 +39,7 @@ from salerno.holdings.model import (
     StudyFrame,
 )
 from salerno.holdings.rules import Columns, check_columns, check_frame, columns_needed
-from salerno.holdings.service import OpenedFrame, Persons, Tell
+from salerno.holdings.service import OpenedFrame, Persons, Stage, Tell
 from salerno.kernel.errors import Invalid, Refused, near
 from salerno.kernel.values import digest
 from salerno.permits.model import DataScope
@@ -56,13 +59,18 @@ class IbisFrame:
         self._source = source
         self._keyed = keyed
         self._told: dict[tuple[bytes, str], PersonSets] = {}
+        self._stages = Stages(source, table)
         self.table = table
         self.dictionary = dictionary
         self.n_persons = n_persons
 
-    def check(self, expression: ir.Table) -> None:
-        """Refuse what is not an aggregate over this frame alone."""
-        check_aggregate(expression, self.table)
+    def staged(self, stages: Sequence[Stage]) -> AbstractContextManager[ir.Table]:
+        """The frame's table, or rows that are made of it in stages."""
+        return nullcontext(self._stages.rows(stages))
+
+    def check(self, expression: ir.Table, rows: ir.Table | None = None) -> None:
+        """Refuse what is not an aggregate over this frame, or over rows that are made of it, alone."""
+        check_aggregate(expression, self.table if rows is None else rows)
 
     def compute(self, expression: ir.Table) -> pa.Table:
         """Run an expression on the holder's engine."""

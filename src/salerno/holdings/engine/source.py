@@ -94,6 +94,11 @@ class Source:
         self.compute(lambda: self.backend.create_table(name, expression, temp=True))
         return self.temporary(name)
 
+    def drop(self, name: str) -> None:
+        """Let go of what `keep` kept."""
+        quoted = '"' + name.replace('"', '""') + '"'
+        self.compute(lambda: self.backend.raw_sql(f"DROP TABLE {quoted}"))
+
     def show(self, name: str, expression: ibis.Table) -> ibis.Table:
         """The expression as a temporary view: its columns and no others can be named through it."""
         sql = self.backend.compile(expression)

@@ -104,14 +104,21 @@ class SparkSource(Source):
     ) -> None:
         super().__init__(backend, names, on_close)
         self._session = session
-        self._kept: list[Any] = []
+        self._kept: dict[str, Any] = {}
         self._views: set[str] = set()
 
     def keep(self, name: str, expression: ibis.Table) -> ibis.Table:
         """The expression's rows in the cluster's memory, and on its disks where that is short."""
         frame = self.compute(lambda: self._frame(expression).cache())
-        self._kept.append(frame)
+        self._kept[name] = frame
         return self.compute(lambda: self.name(name, frame))
+
+    def drop(self, name: str) -> None:
+        """Let go of what `keep` kept; rows that are made of it and not yet computed are so from the start."""
+        frame = self._kept.pop(name)
+        self._views.discard(name)
+        self.compute(frame.unpersist)
+        self.compute(lambda: self._session.catalog.dropTempView(name))
 
     def show(self, name: str, expression: ibis.Table) -> ibis.Table:
         """The expression as a view of this session."""
@@ -145,7 +152,7 @@ class SparkSource(Source):
 
     def close(self) -> None:
         """Give the cluster's memory back and end the session; other sources go on."""
-        for frame in self._kept:
+        for frame in self._kept.values():
             with suppress(Exception):
                 frame.unpersist()
         for name in self._views:

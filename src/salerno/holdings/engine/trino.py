@@ -38,6 +38,9 @@ class TrinoSource(Source):
         self._named[name] = sql
         return ops.DatabaseTable(name, schema=expression.schema(), source=self.backend).to_expr()
 
+    def drop(self, name: str) -> None:
+        """Nothing is kept but the expression, which others may name."""
+
     def show(self, name: str, expression: ibis.Table) -> ibis.Table:
         """The expression under a name: its columns and no others can be named through it."""
         return self.keep(name, expression)
@@ -54,7 +57,13 @@ class TrinoSource(Source):
         sql: str = self.backend.compile(expression)
         if not self._named or not carried:
             return sql
-        named = ", ".join(f"{_quoted(name)} AS ({part})" for name, part in self._named.items())
+        used, text = dict[str, str](), sql
+        for name, part in reversed(self._named.items()):  # each names none but those before it
+            if _quoted(name) in text:
+                used[name], text = part, text + part
+        if not used:
+            return sql
+        named = ", ".join(f"{_quoted(name)} AS ({part})" for name, part in reversed(used.items()))
         return f"WITH {named} SELECT * FROM ({sql}) AS answer"  # noqa: S608 (rendered from expressions)
 
     def _fetch(self, expression: ibis.Table) -> pa.Table:

@@ -13,6 +13,7 @@ from salerno.holdings.service.ports import (
     OptOutRegister,
     PermitStatus,
     Persons,
+    Stage,
     Tell,
     Trace,
 )
@@ -32,6 +33,7 @@ __all__ = [
     "PermitStatus",
     "PermittedView",
     "Persons",
+    "Stage",
     "Tell",
     "Trace",
     "ViewDoor",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from typing import Any, Protocol
 
 import ibis
@@ -114,6 +115,9 @@ class OptOutRegister(Protocol):
 Tell = Callable[[ibis.Table], tuple[ibis.Table, Sequence[Told]]]
 """From a frame's table to one made of it with the same rows, and whom figures rest on in terms of that."""
 
+Stage = tuple[Any, Callable[[ibis.Table], ibis.Table]]
+"""What tells a stage of rows from all others, and how its rows are made of those of the stage before."""
+
 Persons = tuple[PersonSets, list[Contributions]]
 """Sets of persons, and of each sum over them that a few could make up what these contribute."""
 
@@ -131,8 +135,16 @@ class OpenedFrame(Protocol):
     dictionary: Dictionary
     n_persons: int
 
-    def check(self, expression: ibis.Table) -> None:
-        """Refuse an expression that is not an aggregate over this frame alone."""
+    def staged(self, stages: Sequence[Stage]) -> AbstractContextManager[ibis.Table]:
+        """The table, or rows that are made of it in stages and kept for the next time.
+
+        Args:
+            stages: What tells each stage from all others, and how its rows are made of those before.
+        """
+        ...
+
+    def check(self, expression: ibis.Table, rows: ibis.Table | None = None) -> None:
+        """Refuse an expression that is not an aggregate over this frame, or over such rows, alone."""
         ...
 
     def compute(self, expression: ibis.Table) -> pa.Table:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from datetime import datetime, timedelta
 from threading import Lock
@@ -32,6 +32,7 @@ from salerno.holdings.service.ports import (
     OptOutRegister,
     PermitStatus,
     Persons,
+    Stage,
     Tell,
     Trace,
 )
@@ -102,11 +103,12 @@ class PermittedView:
         """IRI of the data set."""
         return self._holding.dataset
 
-    def run(self, build: Build) -> pa.Table:
+    def run(self, build: Build, stages: Sequence[Stage] = ()) -> pa.Table:
         """Compute one aggregate over the view on the holder's own engine.
 
         Args:
             build: From the view, a table with the dictionary's columns and ``holder``, to an aggregate.
+            stages: Rows that are made of the view first, and of which `build` makes the aggregate then.
 
         Returns:
             The aggregated rows, as an Arrow table of the expression's schema.
@@ -120,12 +122,13 @@ class PermittedView:
             self._check_open()
             try:
                 self._check_live(self.permit)
-                expression = build(self._frame.table)
-                self._frame.check(expression)
+                with self._frame.staged(stages) as rows:
+                    expression = build(rows)
+                    self._frame.check(expression, rows)
+                    result = self._frame.compute(expression)
             except Refused as refusal:
                 self._leave_trace("view-refused", {"code": refusal.code})
                 raise
-            result = self._frame.compute(expression)
             self._leave_trace("view-read", {"columns": len(expression.columns)})
             return result
 

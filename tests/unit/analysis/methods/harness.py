@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from functools import cache
+from functools import cache, reduce
 from itertools import count
 from typing import Any
 
@@ -12,8 +12,8 @@ import ibis
 import pandas as pd
 import pyarrow as pa
 
-from salerno.analysis.methods import method_of, most_rounds
-from salerno.analysis.model import Method, Question, Result, Scope, Sums
+from salerno.analysis.methods import method_of, most_rounds, stages_of
+from salerno.analysis.model import Aggregate, Method, Question, Result, Scope, Sums
 from salerno.catalogue.model import Datatype, Variable
 from salerno.holdings.engine.events import KEY
 from salerno.holdings.engine.sets import Keyed
@@ -102,7 +102,7 @@ class _Frames:
         """Each holder's sums of a round."""
         view = self._show(self._tables[0])
         try:
-            aggregate = method.local(view, state)
+            aggregate = _local(method, view, state)
         except Invalid as error:
             if error.code != "local-failed":
                 raise
@@ -123,8 +123,13 @@ class _Frames:
 
 def shares_of(method: Method, state: Any, views: Iterable[ibis.Table]) -> list[Sums]:
     """Each holder's sums of a round, in full."""
-    aggregates = (method.local(view, state) for view in views)
+    aggregates = (_local(method, view, state) for view in views)
     return [aggregate.finish(aggregate.expression.to_pyarrow()) for aggregate in aggregates]
+
+
+def _local(method: Method, view: ibis.Table, state: Any) -> Aggregate:
+    """A round's aggregate, with the stages of its rows in one expression."""
+    return method.local(reduce(lambda rows, stage: stage.rows(rows), stages_of(method, state), view), state)
 
 
 def tables_of(frames: Sequence[pd.DataFrame], scope: Scope) -> list[pa.Table]:
