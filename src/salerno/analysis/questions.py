@@ -28,7 +28,9 @@ REFERENCE = Parameter(
 RESOLUTION = Parameter(
     name="resolution", label="Width of a tick of time", kind="number", optional=True, advanced=True
 )
-EVENT = Parameter(
+TIME = Parameter(name="time", label="Column with the time", default="time")
+EVENT = Parameter(name="event", label="Column that says whether the event happened", default="status")
+EVENT_CODES = Parameter(
     name="event",
     label="Event codes, if other than 0 and 1",
     kind="object",

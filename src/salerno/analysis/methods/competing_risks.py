@@ -27,6 +27,7 @@ from salerno.analysis.model import Aggregate, Parameter, Question, Result, Scope
 from salerno.analysis.questions import (
     CONF_LEVEL,
     RESOLUTION,
+    TIME,
     Event,
     check_keys,
     choice,
@@ -53,7 +54,7 @@ from salerno.kernel.errors import Invalid
 NAME = "competing_risks"
 LABEL = "Cumulative incidence with competing events"
 PARAMETERS = (
-    Parameter(name="time", label="Column with the time", default="time"),
+    TIME,
     Parameter(name="event", label="Column with the code of the event", default="status"),
     Parameter(
         name="causes",

@@ -28,11 +28,11 @@ from numpy.typing import NDArray
 
 from salerno.analysis.disclosure.persons import check_level, check_model_size, check_persons, check_some
 from salerno.analysis.formula import Formula, parse_formula
-from salerno.analysis.methods._knots import Placing, bases_told, placing
+from salerno.analysis.methods._knots import Knotting, bases_told
 from salerno.analysis.model import Aggregate, Parameter, Question, Result, Scope, Sums
 from salerno.analysis.questions import (
     CONF_LEVEL,
-    EVENT,
+    EVENT_CODES,
     HOLDER,
     REFERENCE,
     RESOLUTION,
@@ -90,7 +90,7 @@ PARAMETERS = (
             ("breslow", "Breslow"),
         ),
     ),
-    EVENT,
+    EVENT_CODES,
     Parameter(
         name="id",
         label="Person",
@@ -136,14 +136,6 @@ PARAMETERS = (
     CONF_LEVEL,
     CONF_TYPE,
 )
-
-
-@dataclass(frozen=True)
-class Knotting:
-    """Rounds before the first, where a spline's knots are to be placed."""
-
-    model: Model
-    placing: Placing
 
 
 @dataclass(frozen=True)
@@ -218,7 +210,7 @@ class Finishing:
         return closing.robust and (self.sums is not None or not self.fit.needs_closing)
 
 
-State = Knotting | Counting | Surveying | Timing | Fitting | Finishing
+State = Knotting[Model] | Counting | Surveying | Timing | Fitting | Finishing
 
 
 def start(question: Question, scope: Scope) -> State:
@@ -257,14 +249,13 @@ def start(question: Question, scope: Scope) -> State:
         conf_level=conf_level(question),
         conf_type=choice(question, "conf_type", CONF_TYPES, "log"),
     )
-    search = placing(formula, scope)
-    return _counting(model) if search is None else Knotting(model, search)
+    return Knotting.of(model) or _counting(model)
 
 
 def local(view: ir.Table, state: State) -> Aggregate:
     """Survey the rows, count events by time, or sum what a step or the answer needs."""
     if isinstance(state, Knotting):
-        return replace(state.placing.local(view), released=_released(view, state.model))
+        return state.local(view)
     if isinstance(state, Counting):
         return replace(state.persons.local(view, state.model), released=_released(view, state.model))
     if isinstance(state, Surveying):
@@ -290,7 +281,7 @@ def local(view: ir.Table, state: State) -> Aggregate:
 def guard(sums: Sums, state: State, scope: Scope) -> Sums:
     """Refuse to take part with too few persons, or with few holders with too few events."""
     if isinstance(state, Knotting):
-        return state.placing.guard(sums, scope)
+        return state.guard(sums, scope)
     if isinstance(state, Counting):
         state.persons.check(sums, state.model, alone=scope.few)
     if isinstance(state, Surveying):
@@ -306,10 +297,8 @@ def guard(sums: Sums, state: State, scope: Scope) -> Sums:
 def step(sums: Sums, state: State) -> State | Result:
     """Agree the event times, take the next Newton step, or answer."""
     if isinstance(state, Knotting):
-        after = state.placing.step(sums)
-        if isinstance(after, Placing):
-            return replace(state, placing=after)
-        return _counting(replace(state.model, formula=after))
+        after = state.step(sums)
+        return after if isinstance(after, Knotting) else _counting(after)
     if isinstance(state, Counting):
         state.persons.check(sums, state.model, alone=True)
         return _surveying(replace(state.model, n_persons=int(sums["persons"])))

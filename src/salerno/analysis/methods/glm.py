@@ -21,7 +21,7 @@ import ibis.expr.types as ir
 
 from salerno.analysis.disclosure.persons import check_level, check_model_size, check_persons, check_some
 from salerno.analysis.formula import Formula, parse_formula
-from salerno.analysis.methods._knots import Placing, bases_told, placing
+from salerno.analysis.methods._knots import Knotting, bases_told
 from salerno.analysis.model import Aggregate, Parameter, Question, Result, Scope, Sums
 from salerno.analysis.questions import (
     CONF_LEVEL,
@@ -41,7 +41,7 @@ from salerno.analysis.sums.fit import Fit, first_point, null_deviance
 from salerno.analysis.sums.likelihood import Closing, Outcome, Point, local_closing, local_step, local_survey
 from salerno.analysis.sums.newton import Maximum, Newton, advance, invert
 from salerno.analysis.sums.prediction import profiles
-from salerno.analysis.sums.regression import Survey, released_by
+from salerno.analysis.sums.regression import Survey
 from salerno.analysis.sums.robust import ERRORS, errors_of
 from salerno.analysis.terms import Numeric
 from salerno.kernel.errors import Invalid, Refused
@@ -132,6 +132,14 @@ class Model:
         """The formula, with knots as soon as they are placed."""
         return self.outcome.formula
 
+    def complete(self, view: ir.Table) -> ir.BooleanValue:
+        """Whether a row can be used."""
+        return self.outcome.complete(view)
+
+    def with_formula(self, formula: Formula) -> Model:
+        """The same with the formula's knots."""
+        return replace(self, outcome=replace(self.outcome, formula=formula))
+
     @property
     def family(self) -> Family:
         """Family and link."""
@@ -141,14 +149,6 @@ class Model:
     def needs_closing(self) -> bool:
         """Whether there is something to be summed at the fitted coefficients."""
         return self.errors != "model" or self.diagnostics or self.family.name == "gamma"
-
-
-@dataclass(frozen=True)
-class Knotting:
-    """Rounds before the first, where a spline's knots are to be placed."""
-
-    model: Model
-    placing: Placing
 
 
 @dataclass(frozen=True)
@@ -184,10 +184,10 @@ class Finishing:
     closing: Closing
 
 
-State = Knotting | Surveying | Fitting | Finishing
+State = Knotting[Model] | Surveying | Fitting | Finishing
 
 
-def start(question: Question, scope: Scope) -> Knotting | Surveying:
+def start(question: Question, scope: Scope) -> Knotting[Model] | Surveying:
     """Check the question and lay out the model."""
     check_keys(question, PARAMETERS)
     formula = parse_formula(
@@ -216,16 +216,14 @@ def start(question: Question, scope: Scope) -> Knotting | Surveying:
         ),
         diagnostics=_is_true(question.get("diagnostics")),
     )
-    search = placing(formula, scope)
-    return _surveying(model) if search is None else Knotting(model, search)
+    return Knotting.of(model) or _surveying(model)
 
 
 def local(view: ir.Table, state: State) -> Aggregate:
     """Place knots, survey the holder's rows, or sum what a Newton step or the answer needs."""
     outcome = state.model.outcome
     if isinstance(state, Knotting):
-        complete = outcome.complete(view).fill_null(False)
-        return replace(state.placing.local(view), released=released_by(view, outcome.formula, complete))
+        return state.local(view)
     if isinstance(state, Surveying):
         return local_survey(view, outcome, state.survey)
     if isinstance(state, Finishing):
@@ -237,7 +235,7 @@ def local(view: ir.Table, state: State) -> Aggregate:
 def guard(sums: Sums, state: State, scope: Scope) -> Sums:
     """Refuse to take part with too few persons; with few holders join small groups."""
     if isinstance(state, Knotting):
-        return state.placing.guard(sums, scope)
+        return state.guard(sums, scope)
     if isinstance(state, Surveying):
         check_persons(int(sums["n"]), scope.policy, who="This holder's part")
     if isinstance(state, Finishing) and state.closing.diagnostics:
@@ -248,11 +246,8 @@ def guard(sums: Sums, state: State, scope: Scope) -> Sums:
 def step(sums: Sums, state: State) -> State | Result:
     """Take the next step, or answer."""
     if isinstance(state, Knotting):
-        after = state.placing.step(sums)
-        if isinstance(after, Placing):
-            return replace(state, placing=after)
-        outcome = replace(state.model.outcome, formula=after)
-        return _surveying(replace(state.model, outcome=outcome))
+        after = state.step(sums)
+        return after if isinstance(after, Knotting) else _surveying(after)
     if isinstance(state, Surveying):
         return _begin(sums, state)
     if isinstance(state, Finishing):

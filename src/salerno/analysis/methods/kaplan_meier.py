@@ -23,7 +23,9 @@ from numpy.typing import NDArray
 from salerno.analysis.model import Aggregate, Parameter, Question, Result, Scope, Sums
 from salerno.analysis.questions import (
     CONF_LEVEL,
+    EVENT,
     RESOLUTION,
+    TIME,
     check_keys,
     choice,
     conf_level,
@@ -47,8 +49,8 @@ from salerno.analysis.sums.told_times import (
 NAME = "kaplan_meier"
 LABEL = "Survival curves"
 PARAMETERS = (
-    Parameter(name="time", label="Column with the time", default="time"),
-    Parameter(name="event", label="Column that says whether the event happened", default="status"),
+    TIME,
+    EVENT,
     Parameter(name="by", label="One curve for each", kind="one-or-more", optional=True),
     GRID,
     RESOLUTION,

@@ -26,7 +26,7 @@ from scipy.special import chdtrc
 
 from salerno.analysis.disclosure.persons import RULE, check_model_size, check_persons, check_some
 from salerno.analysis.formula import Formula, Random, parse_formula
-from salerno.analysis.methods._knots import Placing, bases_told, placing
+from salerno.analysis.methods._knots import Knotting, bases_told
 from salerno.analysis.model import Aggregate, Parameter, Question, Result, Scope, Sums
 from salerno.analysis.questions import (
     CONF_LEVEL,
@@ -41,7 +41,7 @@ from salerno.analysis.sums.design import design_of
 from salerno.analysis.sums.groups import Found, Model, local_blocks, local_survey
 from salerno.analysis.sums.mixed import Blocks, Fitted, Root, effects_at, profile, sums_at
 from salerno.analysis.sums.newton import SINGULAR
-from salerno.analysis.sums.regression import Survey, released_by, term_rows
+from salerno.analysis.sums.regression import Survey, term_rows
 from salerno.analysis.terms import Numeric
 from salerno.kernel.errors import Invalid, Refused
 
@@ -74,14 +74,6 @@ _SHARES = (1.0, 0.5, 0.125)
 _CLOSE = 1e-7
 _NOTHING = 1e-9
 _MOST_SLOPES = 3
-
-
-@dataclass(frozen=True)
-class Knotting:
-    """Rounds before the first, where a spline's knots are to be placed."""
-
-    model: Model
-    placing: Placing
 
 
 @dataclass(frozen=True)
@@ -127,10 +119,10 @@ class Telling:
     iterations: int
 
 
-State = Knotting | Surveying | Searching | Telling
+State = Knotting[Model] | Surveying | Searching | Telling
 
 
-def start(question: Question, scope: Scope) -> Knotting | Surveying:
+def start(question: Question, scope: Scope) -> Knotting[Model] | Surveying:
     """Check the question and lay out the model."""
     check_keys(question, PARAMETERS)
     formula = parse_formula(question.get("formula"), scope, references(question, scope), special=("|",))
@@ -149,15 +141,13 @@ def start(question: Question, scope: Scope) -> Knotting | Surveying:
             "A holder's policy does not allow figures of single holders, which few groups would tell",
             remedy="Take a group within the holders, or ask a glm question with 'holder' as a term.",
         )
-    search = placing(formula, scope)
-    return _surveying(model) if search is None else Knotting(model, search)
+    return Knotting.of(model) or _surveying(model)
 
 
 def local(view: ir.Table, state: State) -> Aggregate:
     """Place knots, survey the rows, or sum the likelihood's parts."""
     if isinstance(state, Knotting):
-        complete = state.model.complete(view).fill_null(False)
-        return replace(state.placing.local(view), released=released_by(view, state.model.formula, complete))
+        return state.local(view)
     if isinstance(state, Surveying):
         return local_survey(view, state.model, state.survey)
     if isinstance(state, Telling):
@@ -171,7 +161,7 @@ def local(view: ir.Table, state: State) -> Aggregate:
 def guard(sums: Sums, state: State, scope: Scope) -> Sums:
     """Refuse to take part with too few persons, or few groups of few persons."""
     if isinstance(state, Knotting):
-        return state.placing.guard(sums, scope)
+        return state.guard(sums, scope)
     if isinstance(state, Surveying):
         check_persons(int(sums["n"]), scope.policy, who="This holder's part")
         if int(sums["small_groups"]) and int(sums["groups"]) < scope.policy.min_cell:
@@ -187,10 +177,8 @@ def guard(sums: Sums, state: State, scope: Scope) -> Sums:
 def step(sums: Sums, state: State) -> State | Result:
     """Move on to likelier variances, or answer."""
     if isinstance(state, Knotting):
-        after = state.placing.step(sums)
-        if isinstance(after, Placing):
-            return replace(state, placing=after)
-        return _surveying(replace(state.model, formula=after))
+        after = state.step(sums)
+        return after if isinstance(after, Knotting) else _surveying(after)
     if isinstance(state, Surveying):
         return _begin(sums, state)
     if isinstance(state, Telling):

@@ -16,7 +16,7 @@ from scipy.special import chdtrc
 from salerno.analysis.disclosure.cells import hidden_cells
 from salerno.analysis.disclosure.persons import check_level
 from salerno.analysis.model import Aggregate, Parameter, Question, Result, Scope, Sums
-from salerno.analysis.questions import RESOLUTION, check_keys, factor, names, required
+from salerno.analysis.questions import EVENT, RESOLUTION, TIME, check_keys, factor, names, required
 from salerno.analysis.sums.follow_up import follow_up
 from salerno.analysis.sums.life_table import LifeTable, check_withheld, group_names
 from salerno.analysis.sums.survival import log_rank
@@ -25,8 +25,8 @@ from salerno.kernel.errors import Invalid
 NAME = "log_rank"
 LABEL = "Compare survival"
 PARAMETERS = (
-    Parameter(name="time", label="Column with the time", default="time"),
-    Parameter(name="event", label="Column that says whether the event happened", default="status"),
+    TIME,
+    EVENT,
     Parameter(name="by", label="Column with the groups"),
     RESOLUTION,
 )

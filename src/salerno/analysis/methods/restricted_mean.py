@@ -28,7 +28,9 @@ from salerno.analysis.grids import ticks
 from salerno.analysis.model import Aggregate, Parameter, Question, Result, Scope, Sums
 from salerno.analysis.questions import (
     CONF_LEVEL,
+    EVENT,
     RESOLUTION,
+    TIME,
     check_keys,
     conf_level,
     factor,
@@ -45,8 +47,8 @@ from salerno.kernel.errors import Refused
 NAME = "restricted_mean"
 LABEL = "Restricted mean survival time"
 PARAMETERS = (
-    Parameter(name="time", label="Column with the time", default="time"),
-    Parameter(name="event", label="Column that says whether the event happened", default="status"),
+    TIME,
+    EVENT,
     Parameter(name="by", label="Compare", kind="one-or-more", optional=True),
     Parameter(
         name="horizon",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from math import exp
 from typing import Any
 
@@ -74,6 +74,10 @@ class Model:
         if self.person:
             conditions.append(view[self.person].notnull())
         return every([*conditions, right_side(view, self.formula, self.scope)])
+
+    def with_formula(self, formula: Formula) -> Model:
+        """The same with the formula's knots."""
+        return replace(self, formula=formula)
 
     def notes(self, follow: FollowUp) -> list[str]:
         """What the answer says of the times."""

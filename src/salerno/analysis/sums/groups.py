@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import ibis.expr.types as ir
 import numpy as np
@@ -40,6 +40,10 @@ class Model:
                 view[self.random.group].notnull(),
             ]
         )
+
+    def with_formula(self, formula: Formula) -> Model:
+        """The same with the formula's knots."""
+        return replace(self, formula=formula)
 
     def response(self, view: ir.Table) -> ir.Value:
         """The outcome of each row."""
