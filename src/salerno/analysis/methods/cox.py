@@ -27,115 +27,24 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from salerno.analysis.disclosure.persons import check_level, check_model_size, check_persons, check_some
-from salerno.analysis.formula import Formula, parse_formula
+from salerno.analysis.methods._cox_question import PARAMETERS as PARAMETERS
+from salerno.analysis.methods._cox_question import model_of
 from salerno.analysis.methods._knots import Knotting, bases_told
-from salerno.analysis.model import Aggregate, Parameter, Question, Result, Scope, Sums
-from salerno.analysis.questions import (
-    CONF_LEVEL,
-    EVENT_CODES,
-    HOLDER,
-    REFERENCE,
-    RESOLUTION,
-    check_keys,
-    choice,
-    conf_level,
-    factor,
-    names,
-    numeric,
-    references,
-    variable,
-)
+from salerno.analysis.model import Aggregate, Question, Result, Scope, Sums
 from salerno.analysis.sums.columns import holder_of, integers, is_event, keys_of
-from salerno.analysis.sums.cox_closing import CLOCKS, Closing, clocked_events, local_residuals, own_closing
+from salerno.analysis.sums.cox_closing import clocked_events, local_residuals, own_closing
 from salerno.analysis.sums.cox_model import CoxFit, Model, PersonCount, answer, shared_score
 from salerno.analysis.sums.design import design_of
-from salerno.analysis.sums.follow_up import follow_up
 from salerno.analysis.sums.hazards import Hazards, Rows
 from salerno.analysis.sums.life_table import is_coarse
 from salerno.analysis.sums.newton import Maximum, Newton, advance
-from salerno.analysis.sums.prediction import profiles
 from salerno.analysis.sums.regression import Survey, released_by
 from salerno.analysis.sums.risk_sets import full
-from salerno.analysis.sums.told_times import CONF_TYPE, CONF_TYPES, GRID, grid_of, grid_times
+from salerno.analysis.sums.told_times import grid_times
 from salerno.kernel.errors import Invalid
 
 NAME = "cox"
 LABEL = "Cox regression"
-PARAMETERS = (
-    Parameter(
-        name="formula",
-        label="Formula",
-        kind="formula",
-        hint="Time and event in Surv(…), then the columns with + between them",
-        default="Surv(time, status) ~ age + sex",
-    ),
-    Parameter(
-        name="strata",
-        label="Baseline hazard",
-        kind="choice",
-        optional=True,
-        options=(
-            ("", "One for each data holder (recommended)"),
-            ("null", "One shared by all"),
-        ),
-    ),
-    Parameter(
-        name="ties",
-        label="Tied times",
-        kind="choice",
-        optional=True,
-        options=(
-            ("", "The method's usual way"),
-            ("efron", "Efron"),
-            ("breslow", "Breslow"),
-        ),
-    ),
-    EVENT_CODES,
-    Parameter(
-        name="id",
-        label="Person",
-        hint="The column that names the person, where one has several rows",
-        optional=True,
-        advanced=True,
-    ),
-    Parameter(name="weights", label="Weights", optional=True, advanced=True),
-    Parameter(
-        name="cluster",
-        label="Clusters",
-        hint="A column whose equal values are not independent",
-        optional=True,
-        advanced=True,
-    ),
-    Parameter(
-        name="errors",
-        label="Standard errors",
-        kind="choice",
-        optional=True,
-        advanced=True,
-        options=(("", "As the model says, or robust with clusters"), ("HC0", "Robust")),
-    ),
-    Parameter(
-        name="proportional_hazards",
-        label="Test of proportional hazards",
-        kind="choice",
-        optional=True,
-        advanced=True,
-        options=(("", "No"), ("identity", "Effects that change with time"), ("log", "With its logarithm")),
-    ),
-    Parameter(
-        name="predict",
-        label="Survival at",
-        kind="object",
-        hint='As JSON, e.g. [{"age": 50, "sex": "F"}]',
-        optional=True,
-        advanced=True,
-    ),
-    GRID,
-    REFERENCE,
-    RESOLUTION,
-    CONF_LEVEL,
-    CONF_TYPE,
-)
 
 
 @dataclass(frozen=True)
@@ -215,40 +124,7 @@ State = Knotting[Model] | Counting | Surveying | Timing | Fitting | Finishing
 
 def start(question: Question, scope: Scope) -> State:
     """Check the question and lay out the model."""
-    check_keys(question, PARAMETERS)
-    formula = _formula(question, scope)
-    asked = question.get("strata", HOLDER)
-    listed = names({"strata": asked, "method": NAME}, "strata", required=False)
-    strata = dict.fromkeys([*listed, *formula.strata])
-    by_holder = strata.pop(HOLDER, "") is None or len(scope.holders) == 1
-    event = question.get("event", formula.event)
-    if isinstance(event, dict) and event.get("column") != formula.event:
-        raise Invalid("event-codes", "'event' must name the formula's event column")
-    follow = follow_up(question, scope, time=formula.time, event_column=event, start=formula.start)
-    weights, person = question.get("weights"), question.get("id")
-    person = "" if person is None else variable(scope, person, role="id").name
-    robust = bool(formula.cluster) or choice(question, "errors", ("model", "HC0"), "model") == "HC0"
-    read = [c for n in (*formula.numerics, *formula.offsets) for c in n.columns]
-    columns = list(dict.fromkeys([*read, *(f.column for f in formula.factors)]))
-    model = Model(
-        scope=scope,
-        formula=formula,
-        follow=follow,
-        ties=choice(question, "ties", ("efron", "breslow"), "efron"),
-        strata=tuple(factor(scope, name, role="strata") for name in strata),
-        by_holder=by_holder,
-        weights=None if weights is None else numeric(scope, weights, role="weights"),
-        person=person,
-        predict=profiles(question.get("predict"), columns),
-        grid=grid_of(question, follow),
-        closing=Closing(
-            robust=robust,
-            cluster=formula.cluster or (person if robust else ""),
-            clock=choice(question, "proportional_hazards", ("", *CLOCKS), ""),
-        ),
-        conf_level=conf_level(question),
-        conf_type=choice(question, "conf_type", CONF_TYPES, "log"),
-    )
+    model = model_of(question, scope)
     return Knotting.of(model) or _counting(model)
 
 
@@ -345,25 +221,6 @@ def _finish(sums: Sums, state: Finishing) -> Finishing | Result:
 def _answer(state: Finishing, closing: Sums, residuals: Sums) -> Result:
     bases = bases_told(state.model.formula)
     return answer(state.fit, state.maximum, state.null, closing, residuals, bases)
-
-
-def _formula(question: Question, scope: Scope) -> Formula:
-    formula = parse_formula(
-        question.get("formula"),
-        scope,
-        references(question, scope),
-        special=("strata", "offset", "cluster"),
-    )
-    if not formula.time:
-        raise Invalid("wrong-formula", "A cox formula begins with Surv(time, event) ~")
-    if not formula.terms:
-        raise Invalid("wrong-formula", "A cox formula needs a term")
-    cluster = question.get("cluster")
-    if cluster is None:
-        return formula
-    if formula.cluster:
-        raise Invalid("wrong-formula", "Clusters are given in the formula and as 'cluster'")
-    return replace(formula, cluster=variable(scope, cluster, role="cluster").name)
 
 
 def _counting(model: Model) -> Counting | Surveying:
