@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 from collections.abc import Iterator
 from contextlib import closing
@@ -272,3 +273,50 @@ def test_a_model_with_too_many_numbers_for_its_rows_is_refused(bundle: bytes) ->
     state = state_of(bundle, arrays=[{"name": "0", "shape": [20, 20]}])
     with pytest.raises(Refused, match="parameters are more than"):
         federated_learning.step({"counts": np.array([720, 180]), "array0": np.zeros((20, 20))}, state)
+
+
+TORCH = """
+import pyarrow.parquet as pq
+import torch
+from flwr.app import ArrayRecord, Message, MetricRecord, RecordDict
+from flwr.clientapp import ClientApp
+
+app = ClientApp()
+
+@app.train()
+def train(msg, context):
+    rows = pq.read_table(context.node_config["data-path"]).to_pydict()
+    x = torch.tensor([rows["age"], rows["peptic_ulcer"]], dtype=torch.float32).T / torch.tensor([100.0, 1.0])
+    y = torch.tensor(rows["status"], dtype=torch.float32)
+    model = torch.nn.Linear(2, 1)
+    model.load_state_dict(msg.content["arrays"].to_torch_state_dict())
+    optimiser = torch.optim.SGD(model.parameters(), lr=0.5)
+    loss = torch.nn.functional.binary_cross_entropy_with_logits(model(x)[:, 0], y)
+    loss.backward()
+    optimiser.step()
+    metrics = MetricRecord({"loss": float(loss), "num-examples": len(y)})
+    content = RecordDict({"a": ArrayRecord(model.state_dict()), "m": metrics})
+    return Message(content=content, reply_to=msg)
+"""
+
+
+@pytest.mark.skipif(
+    "SALERNO_TORCH_PYTHON" not in os.environ,
+    reason="SALERNO_TORCH_PYTHON names no interpreter with torch, Flower and pyarrow",
+)
+def test_a_torch_model_trains_by_an_interpreter_that_is_not_the_nodes(tmp_path: Path) -> None:
+    python = os.environ["SALERNO_TORCH_PYTHON"]
+    initial = {"weight": np.zeros((1, 2), np.float32), "bias": np.zeros(1, np.float32)}
+    arrays = (("weight", (1, 2), "float32"), ("bias", (1,), "float32"))
+    about = {"holding": "", "digest": "", "name": "", "version": "", "python": python}
+    app = App(**about, allowed_at=datetime.now(UTC), bundle=app_of(tmp_path, TORCH, initial))
+    learning = Learning(app="", session="", arrays=arrays, config={}, holdout=0.0)
+    seen = rows(0, 50)
+    with closing(SandboxedApps().open(app, learning, pa.Table.from_pandas(seen))) as session:
+        done = session.run(Task(arrays=session.run(Task()).arrays, train=("loss",)))
+    assert done.metrics[0][0] == pytest.approx(np.log(2), rel=1e-6)
+    # One step of gradient descent from zeros: half the mean of (y - 1/2) x.
+    gap = seen["status"].to_numpy() - 0.5
+    x = seen[["age", "peptic_ulcer"]].to_numpy() / [100.0, 1.0]
+    np.testing.assert_allclose(done.arrays[0][0], 0.5 * (gap @ x) / len(x), rtol=1e-5)
+    np.testing.assert_allclose(done.arrays[1], [0.5 * gap.mean()], rtol=1e-5, atol=1e-8)

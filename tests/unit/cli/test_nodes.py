@@ -9,8 +9,11 @@ import sqlite3
 import stat
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+from salerno.holdings.rules import pack_bundle, render_arrays
+from salerno.kernel.errors import Invalid
 from tests.unit.cli.conftest import Salerno
 
 BODY = ["--role", "access-body", "--name", "French access body", "--country", "FR"]
@@ -205,3 +208,52 @@ def test_the_ledger_tells_what_was_refused_and_why(
     assert [entry["persons"] for entry in told] == [200, None]
     assert told[1]["refusal"]["entries"] == [told[0]["id"]]
     assert "the whole set differs from the whole set by 3 of its persons (beside 1)" in refused.out
+
+
+def test_apps_of_a_holding(salerno: Salerno, holder: Path, tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("age,sex\n" + "30,F\n40,M\n" * 10)
+    words = ["--id", "a", "--title", "A", "--source", tmp_path / "a.csv", "--kind", "tables"]
+    assert salerno("holding", "connect", holder, *words).code == 0
+    example, bundle = Path(__file__).parents[3] / "docs/examples/flower-logistic", tmp_path / "app.zip"
+    made = salerno("app", "bundle", example, "--out", bundle, "--json").json
+    assert made["question"]["arrays"][0] == {"name": "0", "shape": [1, 2], "dtype": "float64"}
+    assert salerno("app", "list", holder, "a", "--json").json == []
+    allowed = salerno(
+        "app", "allow", holder, "a", bundle, "--python", "/opt/flower/bin/python", "--json"
+    ).json
+    assert (allowed["digest"], allowed["name"]) == (made["digest"], "logistic")
+    assert salerno("app", "allow", holder, "a", bundle).code == 0  # again, with another interpreter
+    assert [app["digest"] for app in salerno("app", "list", holder, "a", "--json").json] == [made["digest"]]
+    assert salerno("app", "allow", holder, "a", tmp_path / "a.csv").err.startswith("app-bundle")
+    assert salerno("app", "allow", holder, "b", bundle).code == 4
+    assert salerno("app", "forbid", holder, "a", "zz").code == 4
+    assert salerno("app", "forbid", holder, "a", made["digest"][:8]).code == 0
+    assert salerno("app", "list", holder, "a", "--json").json == []
+    acts = salerno("audit", "show", holder, "--json").out
+    assert acts.count("app-allowed") == 2
+    assert "app-forbidden" in acts
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"pyproject.toml": b"[project]\n"}, "clientapp"),
+        ({"pyproject.toml": b"="}, "no TOML"),
+        ({"app.py": None}, "no module app"),
+        ({"initial.npz": None}, "no initial.npz"),
+        ({"initial.npz": b"x"}, "plain NumPy arrays"),
+        ({"../out.py": b""}, "out of its folder"),
+    ],
+    ids=lambda value: "".join(value) if isinstance(value, dict) else "",
+)
+def test_what_is_no_bundle_is_told(change: dict[str, bytes | None], words: str) -> None:
+    files: dict[str, bytes | None] = {
+        "pyproject.toml": b'[tool.flwr.app.components]\nclientapp = "app:app"\n',
+        "app.py": b"",
+        "initial.npz": render_arrays({"w": np.zeros(2)}),
+    }
+    kept = {name: content for name, content in files.items() if content is not None}
+    assert pack_bundle(kept) == pack_bundle(dict(reversed(kept.items())))
+    wrong = {name: content for name, content in {**files, **change}.items() if content is not None}
+    with pytest.raises(Invalid, match=words):
+        pack_bundle(wrong)
