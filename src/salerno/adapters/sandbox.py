@@ -26,7 +26,7 @@ from functools import cache
 from pathlib import Path
 from typing import IO
 
-from salerno.kernel.errors import Unavailable
+from salerno.kernel.errors import Refused
 
 _MB = 1024 * 1024
 
@@ -114,7 +114,7 @@ def open_sandbox(
         show: Let what it writes on standard error through.
 
     Raises:
-        Unavailable: ``no-sandbox``, with the remedy: nothing is ever run without one.
+        Refused: ``no-sandbox``, with the remedy: nothing is ever run without one.
     """
     reason = why_not()
     if reason:
@@ -141,11 +141,12 @@ def why_not() -> str:
     return "" if done else "the kernel lets this account make no namespaces"
 
 
-def _no_sandbox(reason: str) -> Unavailable:
-    return Unavailable(
+def _no_sandbox(reason: str) -> Refused:
+    return Refused(
         "no-sandbox",
         f"A researcher's program is run in a sandbox or not at all, and {reason}",
-        remedy="Install bubblewrap (Debian: bubblewrap) and allow unprivileged user namespaces.",
+        rule="Nothing of a researcher's is run bare",
+        remedy="Have the holder install bubblewrap and allow unprivileged user namespaces.",
     )
 
 

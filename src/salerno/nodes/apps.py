@@ -34,7 +34,7 @@ def check_app(
 
     Raises:
         Invalid: It is no bundle, or the app does not do its part.
-        Unavailable: There is no sandbox here.
+        Refused: There is no sandbox here.
     """
     about = read_bundle(bundle)
     app = App(

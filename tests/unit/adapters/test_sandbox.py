@@ -11,7 +11,7 @@ import pytest
 
 from salerno.adapters import sandbox
 from salerno.adapters.sandbox import SandboxLimits, open_sandbox
-from salerno.kernel.errors import Unavailable
+from salerno.kernel.errors import Refused
 
 
 def run(code: str, *, seconds: float = 20.0) -> tuple[str, bool]:
@@ -50,7 +50,7 @@ def test_without_bubblewrap_nothing_runs(monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.setattr(sandbox.shutil, "which", lambda _: None)
     sandbox.why_not.cache_clear()
     try:
-        with pytest.raises(Unavailable, match="Install bubblewrap"):
+        with pytest.raises(Refused, match="install bubblewrap"):
             open_sandbox(["/usr/bin/true"])
     finally:
         sandbox.why_not.cache_clear()

@@ -198,7 +198,7 @@ class Apps(Protocol):
         """Load an app beside rows.
 
         Raises:
-            Unavailable: There is no sandbox here, or no interpreter for the app.
+            Refused: There is no sandbox here, or no interpreter for the app.
         """
         ...
 

@@ -143,9 +143,11 @@ class PermittedView:
             task: What it is asked for; without arrays it is loaded anew.
 
         Raises:
-            Refused: The permit is no longer in force, the app is not allowed, or took more than it may have.
+            Refused: The permit is no longer in force, the app is not allowed or took more than it may have,
+            or
+                there is no sandbox here.
             Invalid: The app did not do what was asked.
-            Unavailable: There is no sandbox here, or the access body cannot be asked.
+            Unavailable: The access body cannot be asked.
             Conflict: The view is closed.
         """
         with self._lock:

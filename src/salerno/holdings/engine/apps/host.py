@@ -20,7 +20,7 @@ from salerno.adapters.sandbox import Sandbox, SandboxLimits, open_sandbox
 from salerno.holdings.engine.apps import runner
 from salerno.holdings.model import App, Learning, Task, Trained
 from salerno.holdings.rules import read_bundle, split_rows
-from salerno.kernel.errors import Invalid, Refused, SalernoError, Unavailable
+from salerno.kernel.errors import Invalid, Refused, SalernoError
 
 _AUDITED = 100
 """Rows of each kind that can be looked at one by one."""
@@ -60,7 +60,7 @@ class SandboxedApps:
             rows: Complete rows.
 
         Raises:
-            Unavailable: There is no sandbox on this machine, or its interpreter cannot be run.
+            Refused: There is no sandbox on this machine, or its interpreter cannot be run.
         """
         bundle = read_bundle(app.bundle)
         train, held = split_rows(rows, learning.holdout)
@@ -102,7 +102,7 @@ class AppSession:
         Raises:
             Invalid: ``app-failed`` or ``app-arrays``: the app did not do what was asked, in no words of its
             own.
-            Unavailable: It took too long, or more memory than it may have.
+            Refused: It took too long, or more memory than it may have.
         """
         if not task.arrays:
             self._ask({}, {})
@@ -250,7 +250,7 @@ def _folders(python: str) -> tuple[Path, ...]:
         )
         prefixes = [Path(prefix) for prefix in json.loads(done.stdout)]
     except (OSError, subprocess.SubprocessError, ValueError) as error:
-        raise Unavailable(
+        raise Refused(
             "app-python",
             f"The interpreter {python} of the app cannot be run",
             remedy="Allow the app again with --python of an environment that has Flower.",
