@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import shutil
 import signal
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 import pytest
 
 TRINO = Path(__file__).parent / "trino"
+QUICK = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC"
+"""Java compiles quickly instead of well: no test asks anything often enough for more."""
 
 
 def needs_java() -> None:
@@ -23,9 +27,37 @@ def needs_java() -> None:
         pytest.skip("no Java is installed (Debian package 'default-jdk-headless')")
 
 
+Start = Callable[[str], Future[str]]
+"""Starts a cluster, where it has not been started, and tells its address as soon as it answers."""
+
+
 @pytest.fixture(scope="session")
-def spark_server() -> Iterator[str]:
+def clusters(request: pytest.FixtureRequest) -> Iterator[Start]:
+    """Spark and Trino; those that a test is named after start at once, while others are tested."""
+    with ExitStack() as stack, ThreadPoolExecutor() as pool:
+        made = {"spark": _spark, "trino": _trino}
+        start = functools.cache(lambda name: pool.submit(lambda: stack.enter_context(made[name]())))
+        for item in request.session.items:
+            named = getattr(item, "callspec", None)
+            if named and named.params.get("load") in made:
+                start(named.params["load"])
+        yield start
+
+
+@pytest.fixture(scope="session")
+def spark_server(clusters: Start) -> str:
     """Address of a Spark Connect server whose cluster has two workers, each a process of its own."""
+    return clusters("spark").result()
+
+
+@pytest.fixture(scope="session")
+def trino_server(clusters: Start) -> str:
+    """Address of a Trino server with the catalog ``memory``; its libraries come by Maven, once a machine."""
+    return clusters("trino").result()
+
+
+@contextmanager
+def _spark() -> Iterator[str]:
     needs_java()
     pyspark = pytest.importorskip("pyspark")
     from tests.contract.conftest import free_port
@@ -37,6 +69,7 @@ def spark_server() -> Iterator[str]:
         "spark.connect.grpc.binding.port": port,
         "spark.driver.bindAddress": "127.0.0.1",
         "spark.driver.host": "127.0.0.1",
+        "spark.executor.extraJavaOptions": QUICK,
         "spark.executor.memory": "512m",
         "spark.local.dir": place,
         "spark.sql.shuffle.partitions": 2,
@@ -44,7 +77,12 @@ def spark_server() -> Iterator[str]:
         "spark.ui.enabled": "false",
     }
     command = [Path(pyspark.__file__).parent / "bin" / "spark-submit", "--driver-memory", "640m"]
-    command += ["--class", "org.apache.spark.sql.connect.service.SparkConnectServer"]
+    command += [
+        "--driver-java-options",
+        QUICK,
+        "--class",
+        "org.apache.spark.sql.connect.service.SparkConnectServer",
+    ]
     command += ["--master", "local-cluster[2,1,512]"]
     command += [part for name, value in settings.items() for part in ("--conf", f"{name}={value}")]
     server = _start([*map(str, command), "spark-internal"], place)
@@ -56,9 +94,8 @@ def spark_server() -> Iterator[str]:
         shutil.rmtree(place, ignore_errors=True)
 
 
-@pytest.fixture(scope="session")
-def trino_server() -> Iterator[str]:
-    """Address of a Trino server with the catalog ``memory``; its libraries come by Maven, once a machine."""
+@contextmanager
+def _trino() -> Iterator[str]:
     needs_java()
     if shutil.which("mvn") is None:
         pytest.skip("no Maven is installed (Debian package 'maven')")
@@ -72,7 +109,14 @@ def trino_server() -> Iterator[str]:
     except subprocess.SubprocessError:
         shutil.rmtree(place, ignore_errors=True)
         pytest.skip("Maven cannot get Trino's libraries here")
-    command = ["java", "-Xmx768m", "-cp", listed.read_text().strip(), str(TRINO / "Server.java")]
+    command = [
+        "java",
+        *QUICK.split(),
+        "-Xmx768m",
+        "-cp",
+        listed.read_text().strip(),
+        str(TRINO / "Server.java"),
+    ]
     server = _start(command, place, stdout=subprocess.PIPE)
     try:
         assert server.stdout is not None

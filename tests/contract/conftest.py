@@ -17,9 +17,9 @@ import psycopg
 import pytest
 
 from salerno.adapters.database import Database
-from tests.contract.clusters import spark_server, trino_server
+from tests.contract.clusters import clusters, spark_server, trino_server
 
-__all__ = ["spark_server", "trino_server"]
+__all__ = ["clusters", "spark_server", "trino_server"]
 
 
 def postgres_binaries() -> Path | None:

@@ -30,8 +30,18 @@ PREFIX: Final = "cdm_"
 """What the names of the tables begin with that the statements read."""
 
 ROWS: Final = "circe_rows"
-"""The temporary table that the statements write: ``subject_id``, ``cohort_start_date``,
-``cohort_end_date``."""
+"""The last table that is made: ``subject_id``, ``cohort_start_date``, ``cohort_end_date``."""
+
+_SESSION: Final = "salerno0"
+"""What SqlRender puts before the names of tables where an engine has no temporary ones."""
+
+DIALECTS: Final = {
+    "duckdb": ("duckdb", "duckdb"),
+    "postgresql": ("postgresql", "postgres"),
+    "spark": ("spark", "spark"),
+    "trino": ("spark", "spark"),  # duckcdm has none for Trino: SQLGlot makes it of Spark's
+}
+"""SqlRender's and SQLGlot's names of the SQL that a dialect's tables are read from."""
 
 SPECIFICATION: Final = "https://github.com/OHDSI/circe-be"
 
@@ -55,6 +65,7 @@ more."""
 _FUNCTIONS: Final = frozenset(
     """And Or Not Xor Case If Exists Cast Coalesce Nullif Greatest Least Count Distinct Max Min Sum Avg Pow
     Floor Ceil Round Abs Length Concat DPipe RowNumber Rank DenseRank Lag Lead TsOrDsAdd DateAdd DateSub
+    TimestampAdd TryCast TsOrDsToDate
     DateDiff DateFromParts MakeInterval Interval Extract Year Month Day CurrentDate StrToDate StrToTime
     TimeToStr ToDays TO_DAYS MAKE_DATE GETDATE""".split()  # noqa: SIM905
 )
@@ -63,17 +74,16 @@ _FUNCTIONS: Final = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class CirceScript:
-    """A cohort definition as statements of one dialect, to be run in this order.
+    """A cohort definition as queries of one dialect, each to be kept as a table, in this order.
 
     Args:
-        statements: SQL; tables of the CDM are called `PREFIX` and their name, rows are added to `ROWS`.
-        cleaning: Statements that drop what the others leave, but for `ROWS`.
+        tables: Name, in lower case, and query of each table; queries name tables of the CDM by `PREFIX` and
+            their name, and tables before them. The last one is `ROWS`.
         columns: Columns by CDM table that are read, identifiers that link rows among them.
         rules: Names of the inclusion rules.
     """
 
-    statements: tuple[str, ...]
-    cleaning: tuple[str, ...]
+    tables: tuple[tuple[str, str], ...]
     columns: Mapping[str, frozenset[str]]
     rules: tuple[str, ...]
 
@@ -85,11 +95,11 @@ class CirceScript:
 
 
 def circe_script(definition: Mapping[str, Any], dialect: str) -> CirceScript:
-    """The statements of a cohort definition.
+    """The queries of a cohort definition.
 
     Args:
         definition: Circe's JSON.
-        dialect: ``duckdb``, ``postgresql`` or ``spark``.
+        dialect: One of `DIALECTS`.
 
     Raises:
         Invalid: It is no cohort definition, or goes beyond what is safe; what is wrong is told.
@@ -112,17 +122,23 @@ def _script(text: str, dialect: str) -> CirceScript:
         raise _invalid(str(error)[:200] or type(error).__name__) from None
     for schema in ("@cdm_database_schema.", "@vocabulary_database_schema."):
         sql = sql.replace(schema, PREFIX)
+    rendered, read_as = DIALECTS[dialect]
     try:
-        translated = translate(render(sql), dialect)
+        translated = translate(render(sql), rendered, session_id=_SESSION)
     except JavaError as error:
         raise _invalid(str(error)[:200]) from None
-    listed = [part for part in map(str.strip, split_sql(translated)) if _words(part)]
-    read = _Reading("duckdb" if dialect == "duckdb" else "postgres" if dialect == "postgresql" else dialect)
-    statements = [part for part in listed if read.takes(part)]
+    read = _Reading(read_as)
+    for statement in split_sql(translated):
+        if _words(statement):
+            read.take(statement)
+    # What runs is what was read, not the text that it was read from.
+    tables = tuple(
+        (name, query.sql(dialect="postgres" if dialect == "postgresql" else dialect))
+        for name, query in read.made.items()
+    )
     rules = tuple(str(rule.get("name") or f"rule {n}") for n, rule in enumerate(_rules(definition), 1))
-    cleaning = tuple(f"DROP TABLE IF EXISTS {name}" for name in sorted(read.made))
     columns = {table: frozenset(found) for table, found in read.columns.items()}
-    return CirceScript(tuple(statements), cleaning, columns, rules)
+    return CirceScript(tables, columns, rules)
 
 
 def _rules(definition: Mapping[str, Any]) -> list[Mapping[str, Any]]:
@@ -163,21 +179,25 @@ def _texts(value: Any, path: str, depth: int) -> Iterator[tuple[str, str]]:
 
 
 class _Reading:
-    """Reads statements back: what they do must be known, and which columns they read is noted."""
+    """Reads statements back: what they do must be known, and which columns they read is noted.
+
+    What is made of them are tables, each with its query: there is nothing else that a definition does.
+    """
 
     def __init__(self, dialect: str) -> None:
         self._dialect = dialect
-        self._schema: dict[str, object] = {
+        self._schema: dict[str, dict[str, str]] = {
             PREFIX + table: dict.fromkeys(fields, "text") for table, fields in FIELDS.items()
         }
         self._schema[ROWS] = dict.fromkeys(
             ("cohort_definition_id", "subject_id", "cohort_start_date", "cohort_end_date"), "text"
         )
-        self.made: set[str] = set()
+        self._empty: set[str] = set()
+        self.made: dict[str, exp.Query] = {}
         self.columns: dict[str, set[str]] = {}
 
-    def takes(self, sql: str) -> bool:
-        """Whether the statement is to be run; those that only clean up are not.
+    def take(self, sql: str) -> None:
+        """Note what a statement makes; those that only clean up make nothing.
 
         Raises:
             Invalid: It does what no cohort definition needs.
@@ -189,38 +209,42 @@ class _Reading:
         if len(parsed) != 1 or parsed[0] is None:
             raise _invalid("Its SQL has a statement within a statement")
         statement = parsed[0]
-        if isinstance(statement, exp.Delete | exp.Drop | exp.TruncateTable):
-            return False
-        if isinstance(statement, exp.Analyze):
-            return self._is_own(statement)
-        if isinstance(statement, exp.Create) and statement.args.get("kind") == "TABLE":
+        if isinstance(statement, exp.Delete | exp.Drop | exp.TruncateTable | exp.Analyze):
+            return
+        for table in statement.find_all(exp.Table):
+            if table.name.startswith(_SESSION):
+                table.set("this", exp.to_identifier(table.name.removeprefix(_SESSION)))
+        if isinstance(statement, exp.Create) and statement.args.get("kind") in ("TABLE", "VIEW"):
             self._create(statement)
-            return True
-        if isinstance(statement, exp.Insert):
-            self._check(statement)
-            self._note(statement.expression)
-            return self._is_own(statement.this)
-        raise _invalid(f"Its SQL has a statement of the kind {type(statement).__name__}")
+        elif isinstance(statement, exp.Insert):
+            self._insert(statement)
+        else:
+            raise _invalid(f"Its SQL has a statement of the kind {type(statement).__name__}")
 
     def _create(self, statement: exp.Create) -> None:
         self._check(statement)
         name = statement.this.find(exp.Table).name.lower()
-        if name.startswith(PREFIX) or name == ROWS:
+        if name.startswith(PREFIX) or name == ROWS or name in self.made:
             raise _invalid(f"Its SQL makes a table {name!r}")
+        query = statement.expression
         if isinstance(statement.this, exp.Schema):
-            columns = [column.name.lower() for column in statement.this.expressions]
-        else:
-            columns = self._note(statement.expression)
-        self._schema[name] = dict.fromkeys(columns, "text")
-        self.made.add(name)
+            query = _no_rows(statement.this.expressions)
+        if not query.args.get("from_") and isinstance(query, exp.Select):
+            self._empty.add(name)
+        self._schema[name] = dict.fromkeys(self._note(query), "text")
+        self.made[name] = query
 
-    def _is_own(self, part: exp.Expression) -> bool:
-        """Whether the table that is written is one of its own."""
-        table = part.find(exp.Table)
+    def _insert(self, statement: exp.Insert) -> None:
+        self._check(statement)
+        table = statement.find(exp.Table)
         name = table.name.lower() if table is not None else ""
-        if name not in self.made | {ROWS}:
+        if name not in self._empty | {ROWS}:
             raise _invalid(f"Its SQL writes to the table {name!r}")
-        return True
+        self._note(statement.expression)
+        self._empty.discard(name)
+        # To the end: what it reads may have been made since.
+        self.made.pop(name, None)
+        self.made[name] = _with_names(statement.expression, list(self._schema[name]))
 
     def _check(self, statement: exp.Expression) -> None:
         named_within = {part.alias.lower() for part in statement.find_all(exp.CTE)}
@@ -246,7 +270,7 @@ class _Reading:
         try:
             full: Any = qualify(
                 query.copy(),
-                schema=self._schema,
+                schema=dict(self._schema),
                 dialect=self._dialect,
                 quote_identifiers=False,
                 validate_qualify_columns=False,
@@ -265,6 +289,22 @@ class _Reading:
                 elif source is None and column.table not in scope.sources and scope.parent is None:
                     raise _invalid(f"Its SQL reads a column {column.name!r} of no table")
         return given
+
+
+def _no_rows(columns: list[exp.ColumnDef]) -> exp.Select:
+    """A query that gives columns of some types and no row."""
+    typed = [exp.Cast(this=exp.null(), to=column.kind).as_(column.name) for column in columns]
+    return exp.select(*typed).where("1 = 0")
+
+
+def _with_names(query: exp.Query, names: list[str]) -> exp.Query:
+    """The query with these names for its columns."""
+    first: exp.Query = query
+    while isinstance(first, exp.SetOperation):
+        first = first.left
+    columns = [exp.alias_(column.unalias(), name) for column, name in zip(first.selects, names, strict=True)]
+    first.set("expressions", columns)
+    return query
 
 
 def _words(sql: str) -> bool:

@@ -61,8 +61,12 @@ def circe(**criteria: Any) -> dict[str, Any]:
 
 @pytest.fixture(scope="module")
 def cdm(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return circe_cdm(tmp_path_factory.mktemp("omop") / "cdm")
+
+
+def circe_cdm(folder: Path) -> Path:
     """60 persons: each takes the drug on day 100; every third had the condition; every fifth is a child."""
-    folder = tmp_path_factory.mktemp("cdm")
+    folder.mkdir()
     with duckdb.connect() as connection:
         tables = {
             "person": "i AS person_id, 8532 AS gender_concept_id, "

@@ -1,7 +1,7 @@
 """Cohorts of Circe definitions: computed on the permitted tables, and kept for the permit's next question.
 
-The SQL of a definition sees nothing but views on permitted rows. A view has every column of the standard, but
-only those that the definition needs, and those that link rows, hold values: the rest are null. So a
+The queries of a definition see nothing but views on permitted rows. A view has every column of the standard,
+but only those that the definition needs, and those that link rows, hold values: the rest are null. So a
 definition cannot read more than was checked against the permit, whatever its SQL says.
 """
 
@@ -25,13 +25,13 @@ from salerno.holdings.engine.omop_tables import TYPES
 from salerno.holdings.engine.source import Source
 from salerno.holdings.model import EventDefinition, KeptFor, StudyFrame
 from salerno.holdings.rules import definitions
-from salerno.kernel.errors import Conflict, NotFound, Unavailable, near
+from salerno.kernel.errors import Conflict, NotFound, near
 from salerno.kernel.values import digest, from_json, to_json
 from salerno.standards.circe import PREFIX, ROWS, CirceScript, circe_script
 from salerno.standards.omop import FIELDS, is_identifier
 
-DIALECTS = {"duckdb": "duckdb", "postgres": "postgresql"}
-"""SqlRender's name of each Ibis engine's dialect."""
+DIALECTS = {"duckdb": "duckdb", "postgres": "postgresql", "pyspark": "spark", "trino": "trino"}
+"""The dialect of each Ibis engine; see `salerno.standards.circe.DIALECTS`."""
 
 
 @dataclass(frozen=True)
@@ -196,6 +196,11 @@ class Cohorts:
         made = {name: cohort.rows for name, cohort in self._made.items()}
         return lambda name: made[name] if name in made else self._tables(name)
 
+    @property
+    def repeats_queries(self) -> bool:
+        """See `Source`."""
+        return self._source.repeats_queries
+
     def keep(self, name: str, expression: ir.Table) -> ir.Table:
         """Compute what several parts of a frame build on."""
         return self._source.keep(name, expression)
@@ -207,12 +212,6 @@ class Cohorts:
     def _cohort(self, definition: EventDefinition) -> Cohort:
         assert definition.circe is not None
         engine = str(self._source.backend.name)
-        if engine not in DIALECTS:
-            raise Unavailable(
-                "circe-engine",
-                f"Circe cohorts are not computed on {engine}",
-                remedy="Define the events by their concepts, or have the holder connect its data otherwise.",
-            )
         script = circe_script(definition.circe, DIALECTS[engine])
         stem = f"cohort_{digest(definition.circe)[:16]}"
         kept = self._shelf.load(definition) if self._shelf else None
@@ -230,13 +229,8 @@ class Cohorts:
         source = self._source
         for name, columns in script.columns.items():
             source.show(PREFIX + name, _limited(self._records(name), name, columns))
-        self._run(
-            f"CREATE TEMP TABLE {ROWS} (cohort_definition_id INT, subject_id BIGINT, "
-            "cohort_start_date DATE, cohort_end_date DATE)"
-        )
-        for statement in script.statements:
-            self._run(statement)
-        found = self._temporary(ROWS)
+        made = {name: _lower(source.make(name, query)) for name, query in script.tables}
+        found = made[ROWS]
         rows = source.keep(
             stem,
             found.select(
@@ -247,14 +241,9 @@ class Cohorts:
                 }
             ),
         )
-        passed = source.keep(
-            f"{stem}_passed",
-            _passed(self._temporary("qualified_events"), self._temporary("inclusion_events")),
-        )
-        for statement in (*script.cleaning, f"DROP TABLE {ROWS}"):
-            self._run(statement)
-        for name in script.columns:
-            self._run(f"DROP VIEW {PREFIX}{name}")
+        passed = source.keep(f"{stem}_passed", _passed(made["qualified_events"], made["inclusion_events"]))
+        for name in (*made, *(PREFIX + name for name in script.columns)):
+            source.drop(name)
         return rows, passed
 
     def _records(self, name: str) -> ir.Table:
@@ -266,12 +255,9 @@ class Cohorts:
             self._permitted = self._source.keep("permitted_persons", self._persons)
         return table.semi_join(self._permitted, KEY)
 
-    def _run(self, sql: str) -> None:
-        self._source.compute(lambda: self._source.backend.raw_sql(sql))
 
-    def _temporary(self, name: str) -> ir.Table:
-        table = self._source.temporary(name)
-        return table.rename(dict(zip([c.lower() for c in table.columns], table.columns, strict=True)))
+def _lower(table: ir.Table) -> ir.Table:
+    return table.rename(dict(zip([c.lower() for c in table.columns], table.columns, strict=True)))
 
 
 def _limited(table: ir.Table, name: str, columns: frozenset[str]) -> ir.Table:

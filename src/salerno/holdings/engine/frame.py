@@ -26,16 +26,14 @@ class Steps:
     Args:
         by_step: Entries left after each step, in order, with `KEY`.
         entries: Those that stay, with all that is known of them.
-        frame: The frame with its key, before the conditions of `where`.
     """
 
     by_step: Mapping[str, ir.Table]
     entries: ir.Table
-    frame: ir.Table
 
 
 def build(frame: StudyFrame, tables: Tables) -> Steps:
-    """The frame of entries as one expression, with the entries that each step leaves.
+    """The entries of a frame, with those that each step leaves.
 
     Args:
         frame: What is asked for; checked by `check_frame`, without names of saved cohorts.
@@ -59,7 +57,7 @@ def build(frame: StudyFrame, tables: Tables) -> Steps:
     }
     if frame.entry == "each":
         del steps["first event in one group only"]
-    return Steps(steps, at_risk, _columns(frame, at_risk, tables))
+    return Steps(steps, at_risk)
 
 
 def _index(frame: StudyFrame, tables: Tables) -> ir.Table:
@@ -139,8 +137,11 @@ def _with_first(table: ir.Table, event: EventDefinition | None, name: str, table
     return table.mutate(**{had: (table.earliest <= table.index_date).fill_null(False)}).drop("earliest")
 
 
-def _columns(frame: StudyFrame, entries: ir.Table, tables: Tables) -> ir.Table:
-    """The frame's columns. Covariates get their own names last, so that none can meet a name of ours."""
+def frame_columns(frame: StudyFrame, entries: ir.Table, tables: Tables) -> ir.Table:
+    """The frame's columns of its entries, with their key.
+
+    Covariates get their own names last, so that none can meet a name of ours.
+    """
     table = entries
     marks = {covariate.name: f"_covariate_{number}" for number, covariate in enumerate(frame.covariates)}
     for covariate in frame.covariates:

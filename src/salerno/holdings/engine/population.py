@@ -194,8 +194,8 @@ def _at_risk(asked: Population, known: ir.Table, happened: ir.Table) -> ir.Table
     spans = spans.filter(spans.start_date <= spans.end_date)
     if asked.repeated_events:
         return spans
-    first = spans.end_date.min(where=spans.event == 1).over(ibis.window(group_by=KEY))
-    marked = spans.mutate(first_event=first)
+    ended = (spans.event == 1).ifelse(spans.end_date, ibis.null("date"))
+    marked = spans.mutate(first_event=ended.min().over(ibis.window(group_by=KEY)))
     return marked.filter(marked.first_event.isnull() | (marked.start_date <= marked.first_event))
 
 

@@ -8,7 +8,7 @@ from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 import ibis
 import pyarrow as pa
 
-from salerno.holdings.engine.source import EngineLimits, Source, as_schema
+from salerno.holdings.engine.source import EngineLimits, Source, as_schema, quoted
 from salerno.kernel.errors import Invalid, SalernoError, Unavailable, near
 
 
@@ -17,6 +17,12 @@ class PostgresSource(Source):
 
     estimates_distinct = False
     can_try_cast = False
+
+    def make(self, name: str, query: str) -> ibis.Table:
+        """As `keep`, for a query in the engine's own words; the planner learns how many rows it gave."""
+        made = super().make(name, query)
+        self.run(f"ANALYZE {quoted(name)}")
+        return made
 
     def _fetch(self, expression: ibis.Table) -> pa.Table:
         """PostgreSQL answers means and sums as decimals; Ibis' own way to Arrow stumbles over them."""

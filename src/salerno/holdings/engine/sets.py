@@ -167,7 +167,7 @@ def content_key(source: Source, table: ir.Table) -> ir.Value:
     columns = [table[name] for name in table.columns]
     if source.is_duckdb:
         return ibis.struct({column.get_name(): column for column in columns}).hash()
-    texts = [ibis.coalesce(column.cast("string"), ibis.literal("\x00")) for column in columns]
+    texts = [ibis.coalesce(column.cast("string"), ibis.literal("\x1e")) for column in columns]
     joined = texts[0]
     for text in texts[1:]:
         joined = joined + ibis.literal("\x1f") + text

@@ -49,6 +49,9 @@ class Source:
     estimates_distinct = True
     """Whether the engine can estimate how many different values a column has, which is much cheaper."""
 
+    repeats_queries = False
+    """Whether the engine computes a query anew at each place of another one that names it."""
+
     can_try_cast = True
     """Whether the engine has a cast that gives null where a value cannot be read."""
 
@@ -62,6 +65,7 @@ class Source:
         self._names = names
         self._on_close = on_close
         self._tables: dict[str, ibis.Table] = {}
+        self._views: set[str] = set()
 
     @property
     def is_duckdb(self) -> bool:
@@ -94,17 +98,25 @@ class Source:
         self.compute(lambda: self.backend.create_table(name, expression, temp=True))
         return self.temporary(name)
 
-    def drop(self, name: str) -> None:
-        """Let go of what `keep` kept."""
-        quoted = '"' + name.replace('"', '""') + '"'
-        self.compute(lambda: self.backend.raw_sql(f"DROP TABLE {quoted}"))
-
     def show(self, name: str, expression: ibis.Table) -> ibis.Table:
         """The expression as a temporary view: its columns and no others can be named through it."""
-        sql = self.backend.compile(expression)
-        quoted = '"' + name.replace('"', '""') + '"'
-        self.compute(lambda: self.backend.raw_sql(f"CREATE TEMPORARY VIEW {quoted} AS {sql}"))
+        self.run(f"CREATE TEMPORARY VIEW {quoted(name)} AS {self.backend.compile(expression)}")
+        self._views.add(name)
         return self.temporary(name)
+
+    def make(self, name: str, query: str) -> ibis.Table:
+        """As `keep`, for a query in the engine's own words; what was kept or shown it can name."""
+        self.run(f"CREATE TEMPORARY TABLE {quoted(name)} AS {query}")
+        return self.temporary(name)
+
+    def drop(self, name: str) -> None:
+        """Free a name that something was kept or shown under; what was computed from it stays."""
+        self.run(f"DROP {'VIEW' if name in self._views else 'TABLE'} {quoted(name)}")
+        self._views.discard(name)
+
+    def run(self, sql: str) -> None:
+        """Have a statement carried out."""
+        self.compute(lambda: self.backend.raw_sql(sql))
 
     def temporary(self, name: str) -> ibis.Table:
         """A temporary table or view that has been made."""
@@ -164,6 +176,15 @@ class Source:
         self.close()
 
 
+def quoted(name: str) -> str:
+    """A name as SQL writes it.
+
+    >>> quoted("a b")
+    '"a b"'
+    """
+    return '"' + name.replace('"', '""') + '"'
+
+
 def as_schema(rows: Sequence[Sequence[Any]], schema: pa.Schema) -> pa.Table:
     """Rows as a database's client gives them, in the types of a schema: sums may come as decimals."""
     columns: list[Sequence[Any]] = list(zip(*rows, strict=True)) if rows else [()] * len(schema)
@@ -203,6 +224,7 @@ _GONE = {
     "RpcError",
     "RetriesExceeded",
     "Py4JNetworkError",
+    "CHECKPOINT_RDD_BLOCK_ID_NOT_FOUND",
     "TrinoConnectionError",
     "RequestException",
 }

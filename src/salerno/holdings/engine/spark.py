@@ -5,8 +5,8 @@ from __future__ import annotations
 import atexit
 import re
 import socket
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import parse_qsl, unquote, urlsplit
@@ -95,30 +95,56 @@ def parse_address(source: str) -> SparkAddress:
 class SparkSource(Source):
     """Tables of a session of its own on a Spark cluster."""
 
+    repeats_queries = True
+
     def __init__(
         self,
         backend: Any,
         session: Any,
         names: dict[str, Callable[[], ibis.Table]],
-        on_close: Callable[[], None],
+        is_remote: bool,
     ) -> None:
-        super().__init__(backend, names, on_close)
+        super().__init__(backend, names, session.stop if is_remote else lambda: None)
         self._session = session
+        self._is_remote = is_remote
         self._kept: dict[str, Any] = {}
-        self._views: set[str] = set()
 
     def keep(self, name: str, expression: ibis.Table) -> ibis.Table:
         """The expression's rows in the cluster's memory, and on its disks where that is short."""
-        frame = self.compute(lambda: self._frame(expression).cache())
+        return self._keep(name, lambda: self._frame(expression))
+
+    def make(self, name: str, query: str) -> ibis.Table:
+        """As `keep`, for a query in Spark's own words."""
+        return self._keep(name, lambda: self._session.sql(query))
+
+    def _keep(self, name: str, made: Callable[[], Any]) -> ibis.Table:
+        # Not by cache(): each later query would then carry the plan of all that led to the frame, which Spark
+        # goes through time and again. A plan of a study on OMOP has thousands of parts.
+        with self._active():
+            frame = self.compute(lambda: made().localCheckpoint())
         self._kept[name] = frame
         return self.compute(lambda: self.name(name, frame))
 
+    @contextmanager
+    def _active(self) -> Iterator[None]:
+        """Make this the thread's session, as Connect's checkpoints ask for one."""
+        if not self._is_remote:
+            yield
+            return
+        from pyspark.sql.connect.session import SparkSession
+
+        place = SparkSession._active_session
+        before = getattr(place, "session", None)
+        place.session = self._session
+        try:
+            yield
+        finally:
+            place.session = before
+
     def drop(self, name: str) -> None:
-        """Let go of what `keep` kept; rows that are made of it and not yet computed are so from the start."""
-        frame = self._kept.pop(name)
-        self._views.discard(name)
-        self.compute(frame.unpersist)
+        """Free a name; Spark frees its memory when nothing is computed from it any more."""
         self.compute(lambda: self._session.catalog.dropTempView(name))
+        self._kept.pop(name, None)
 
     def show(self, name: str, expression: ibis.Table) -> ibis.Table:
         """The expression as a view of this session."""
@@ -132,7 +158,6 @@ class SparkSource(Source):
             frame: The data frame.
         """
         frame.createOrReplaceTempView(f"`{name}`")
-        self._views.add(name)
         # Asked of the frame: Ibis would first change the session's catalog and back, four calls each time.
         schema = self.backend._get_schema_using_query(f"SELECT * FROM `{name}`")  # noqa: S608 (quoted)
         return ops.DatabaseTable(name, schema=schema, source=self.backend).to_expr()
@@ -151,13 +176,8 @@ class SparkSource(Source):
         yield from self.fetch(expression).to_batches(max_chunksize=rows)
 
     def close(self) -> None:
-        """Give the cluster's memory back and end the session; other sources go on."""
-        for frame in self._kept.values():
-            with suppress(Exception):
-                frame.unpersist()
-        for name in self._views:
-            with suppress(Exception):
-                self._session.catalog.dropTempView(name)
+        """End the session, and with it views and kept frames; other sources go on."""
+        self._kept.clear()
         self._on_close()
 
 
@@ -193,7 +213,7 @@ def open_spark(source: str, limits: EngineLimits, *, lower: bool) -> Source:
     except Exception as error:
         raise _unreachable(error, address) from None
     names: dict[str, Callable[[], ibis.Table]] = {}
-    opened = SparkSource(backend, session, names, session.stop if address.is_remote else lambda: None)
+    opened = SparkSource(backend, session, names, address.is_remote)
     try:
         found = opened.compute(
             lambda: _files(session, address) if address.path else _tables(session, address)

@@ -13,7 +13,7 @@ from salerno.catalogue.model import Datatype, Variable
 from salerno.holdings.engine.cohorts import Cohorts
 from salerno.holdings.engine.dictionary import Profile, datatype_of, profile
 from salerno.holdings.engine.events import KEY, Tables
-from salerno.holdings.engine.frame import build
+from salerno.holdings.engine.frame import build, frame_columns
 from salerno.holdings.engine.memberships import (
     Attrition,
     attrition_frame,
@@ -80,7 +80,10 @@ def study_table(frame: StudyFrame, cohorts: Cohorts) -> StudyTable:
         entries = cohorts.keep("entries", steps_made.entries)
         rows = paths_frame(frame.treatments, entries, tables)
         return StudyTable(rows, {"group": tuple(frame.groups)}, {"path": MOST_PATHS})
-    return StudyTable(steps_made.frame)
+    entries = steps_made.entries
+    if cohorts.repeats_queries and (frame.covariates or frame.drug is not None):
+        entries = cohorts.keep("entries", entries)
+    return StudyTable(frame_columns(frame, entries, tables))
 
 
 def attrition_steps(frame: StudyFrame, cohorts: Cohorts, tables: Tables) -> Attrition:
