@@ -72,7 +72,10 @@ def _spark() -> Iterator[str]:
         "spark.executor.extraJavaOptions": QUICK,
         "spark.executor.memory": "512m",
         "spark.local.dir": place,
+        # Data so small need no plans that adapt to it, nor plans written out for people.
+        "spark.sql.adaptive.enabled": "false",
         "spark.sql.shuffle.partitions": 2,
+        "spark.sql.ui.explainMode": "simple",
         "spark.sql.warehouse.dir": place / "warehouse",
         "spark.ui.enabled": "false",
     }

@@ -238,7 +238,7 @@ class _Reading:
         self._check(statement)
         table = statement.find(exp.Table)
         name = table.name.lower() if table is not None else ""
-        if name not in self._empty | {ROWS}:
+        if name not in self._empty | ({ROWS} - self.made.keys()):
             raise _invalid(f"Its SQL writes to the table {name!r}")
         self._note(statement.expression)
         self._empty.discard(name)
