@@ -208,8 +208,8 @@ def open_spark(source: str, limits: EngineLimits, *, lower: bool) -> Source:
         backend = ibis.pyspark.connect(session)
         # No SELECT of this session may name a file: what is read is named here.
         session.conf.set("spark.sql.runSQLOnFiles", "false")
-        # What is known of columns costs more to derive than it saves in plans as large as ours, and Spark loses
-        # its way in it (NoSuchElementException) where a union names a checkpointed table twice.
+        # What is known of columns costs more to derive than it saves in plans as large as ours, and Spark
+        # fails at it (NoSuchElementException) where a union names a checkpointed table twice.
         session.conf.set("spark.sql.constraintPropagation.enabled", "false")
     except SalernoError:
         raise
