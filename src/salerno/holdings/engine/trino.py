@@ -74,9 +74,6 @@ class TrinoSource(Source):
             {column: schema[column] for column in small}
         )
 
-    def drop(self, name: str) -> None:
-        """Nothing is kept but the expression, which others may name."""
-
     def show(self, name: str, expression: ibis.Table) -> ibis.Table:
         """The expression under a name: its columns and no others can be named through it."""
         sql = self._compiled(expression)  # adds what it reads itself to the names
