@@ -81,18 +81,25 @@ class LoopbackHub:
     def __init__(self, coordinator: Coordinator, holder: str) -> None:
         self._coordinator = coordinator
         self._holder = holder
+        self._closed = False
+
+    def close(self) -> None:
+        """End calls that wait, and look no more at a hub that is about to close."""
+        self._closed = True
+        self._coordinator.bell.ring(holder_topic(self._holder))
 
     def next(self, wait: float, lane: int, lanes: int) -> list[Work]:
         """Work for this holder, after up to `wait` seconds."""
         end = time.monotonic() + wait
         with self._coordinator.bell.listen(holder_topic(self._holder)) as event:
-            while True:
+            while not self._closed:
                 event.clear()
                 work = self._coordinator.posted(self._holder, lane, lanes)
                 left = end - time.monotonic()
                 if work or left <= 0:
                     return work or self._coordinator.work_for(self._holder, lane, lanes)
                 event.wait(left)
+        return []
 
     def opened(self, reply: str, wait: float, lane: int, lanes: int) -> list[Work]:
         """Hand in the signed reply to an opening, then as `next`."""

@@ -176,13 +176,15 @@ class LocalSpace:
         self._study = self._open_study(self._frame)
         self._exit.callback(self._hub.coordinator.stop)
         for holder in self._holders:
+            hub = LoopbackHub(self._hub.coordinator, holder.own.did)
             agent = Agent(
-                LoopbackHub(self._hub.coordinator, holder.own.did),
+                hub,
                 holder.agent_parts(self._hub.own.did),
                 lanes=1,
                 wait_seconds=1.0,
             )
             self._exit.callback(agent.stop)
+            self._exit.callback(hub.close)  # first, so that nobody is left to look at the hub's database
             agent.start()
 
     def _open_study(self, frame: StudyFrame) -> Study:
