@@ -122,7 +122,7 @@ def test_agents_and_worker_in_threads_answer_several_questions_at_once(make_spac
     questions = [space.ask(study, DESCRIBE) for _ in range(3)]
     threads = [space.lead(q) for q in questions]
     answers = [space.coordinator.wait(q, "did:web:127.0.0.1%3A9100#ada", 120) for q in questions]
-    assert [a.state for a in answers] == [QuestionState.ANSWERED] * 3
+    assert [a.state for a in answers] == [QuestionState.ANSWERED] * 3, [a.error for a in answers]
     assert len({str(a.answer["result"]) for a in answers}) == 1
     for thread in threads:
         thread.join(5)
