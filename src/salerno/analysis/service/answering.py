@@ -51,6 +51,7 @@ from salerno.kernel.errors import Conflict, Refused, SalernoError, Unavailable
 from salerno.kernel.values import digest, from_json, to_json
 
 _RUNS_KEPT = 32
+_VIEWS_TRIED = 6
 
 
 @dataclass
@@ -221,13 +222,16 @@ class Answering:
     def _compute(self, replay: _Replay, state: Any, call: RoundCall) -> tuple[Sums, Claim | None]:
         """This holder's sums, and in the first round what its ledger is to keep of the question."""
         request = access_request(self._parts, replay.opening, replay.kept.permit_token)
-        try:
-            return self._compute_on(self._views.view(request), replay, state, call)
-        except Conflict as error:
-            if error.code != "view-closed":
-                raise
-            self._views.forget(request)
-            return self._compute_on(self._views.view(request), replay, state, call)
+        for left in reversed(range(_VIEWS_TRIED)):
+            view = self._views.view(request)
+            try:
+                return self._compute_on(view, replay, state, call)
+            except Conflict as error:
+                if error.code != "view-closed" or not left:
+                    raise
+                # Another question of the study may have opened it anew, and several may do so in a row.
+                self._views.forget(request, view)
+        raise AssertionError("a view is tried at least once")
 
     def _compute_on(
         self, view: View, replay: _Replay, state: Any, call: RoundCall

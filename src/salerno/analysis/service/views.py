@@ -53,10 +53,12 @@ class OpenViews:
             one.close()
         return view
 
-    def forget(self, request: AccessRequest) -> None:
-        """Open this one anew the next time."""
+    def forget(self, request: AccessRequest, view: View) -> None:
+        """Open this one anew the next time, unless another one has taken its place already."""
+        key = digest(request)
         with self._lock:
-            self._views.pop(digest(request), None)
+            if key in self._views and self._views[key][0] is view:
+                self._views.pop(key)
 
     def close_idle(self, idle_seconds: float = _IDLE_SECONDS) -> None:
         """Close what has not been used for some time."""
