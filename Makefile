@@ -46,13 +46,12 @@ $(VENV)/.development: requirements-dev.txt pyproject.toml | $(BIN)/python
 # Flower holds back versions that the nodes run on, so its apps have an environment of their own.
 $(VENV)/.flower: requirements-flower.txt | $(BIN)/python
 	@echo "Installing the pinned requirements of Flower apps into $(VENV)/flower ..."
-	@$(BIN)/python -m pip install --quiet "$$($(BIN)/python -c 'import tomllib; print(tomllib.load(open("pyproject.toml", "rb"))["dependency-groups"]["lock"][0])')"
-	@$(BIN)/uv venv --quiet --allow-existing --python $(BIN)/python $(VENV)/flower
-	@$(BIN)/uv pip install --quiet --compile-bytecode --require-hashes --python $(VENV)/flower/bin/python -r requirements-flower.txt
+	@$(BIN)/python -m venv $(VENV)/flower
+	@$(VENV)/flower/bin/python -m pip install --quiet --require-hashes -r requirements-flower.txt
 	@touch $@
 
 $(VENV)/.simulation: requirements-simulation.txt | $(VENV)/.flower
-	@$(BIN)/uv pip install --quiet --require-hashes --python $(VENV)/flower/bin/python -r requirements-simulation.txt
+	@$(VENV)/flower/bin/python -m pip install --quiet --require-hashes -r requirements-simulation.txt
 	@touch $@
 
 flower: $(VENV)/.flower
