@@ -40,9 +40,9 @@ class Served:
                 user = USER if token == "ada" else "did:web:x.example#eve"
                 return Caller(kind="person", id=user, name=token, roles=frozenset({"researcher"}))
             with self.space.hub.database.transaction() as connection:
-                sender = self.space.hub.trust(connection).verify_message(
-                    token, method=method, url=target, body=body
-                )
+                trust = self.space.hub.trust(connection)
+                sender = trust.sender(token)
+                trust.burn_message(trust.check_message(token, sender, method=method, url=target, body=body))
             return Caller(
                 kind="participant", id=sender.did, name=sender.name, roles=frozenset({sender.role.value})
             )

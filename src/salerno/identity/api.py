@@ -13,7 +13,6 @@ from litestar.types import ControllerRouterHandler
 
 from salerno.adapters.database import Opens
 from salerno.identity.model import Account
-from salerno.identity.rules import key_named_by
 from salerno.identity.service import Accounts, Trust, log_in
 from salerno.kernel.errors import Invalid, NotFound, Refused
 from salerno.kernel.values import from_json, to_plain
@@ -113,11 +112,10 @@ def _participant(
     try:
         with read_trust() as trust:
             sender = trust.sender(token)
-            resolver = trust.resolver
-        # Reading keys may take a request to the sender, so no transaction is open meanwhile.
-        resolver.resolve(sender.did, kid=key_named_by(token))
+        # Reading keys may take a request to the sender, and checking takes time: no transaction waits for it.
+        claims = trust.check_message(token, sender, method=method, url=url, body=body)
         with open_trust() as trust:
-            participant = trust.verify_message(token, method=method, url=url, body=body)
+            trust.burn_message(claims)
     except (Refused, Invalid, NotFound) as error:
         with open_trust() as trust:
             trust.record_refusal(token, method=method, path=urlsplit(url).path, reason=error.code)
@@ -128,10 +126,10 @@ def _participant(
         ) from None
     return Caller(
         kind="participant",
-        id=participant.did,
-        name=participant.name,
-        roles=frozenset({participant.role.value}),
-        country=participant.country,
+        id=sender.did,
+        name=sender.name,
+        roles=frozenset({sender.role.value}),
+        country=sender.country,
     )
 
 

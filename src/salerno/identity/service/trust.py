@@ -5,8 +5,14 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Protocol
 
-from salerno.identity.model import Credential, Participant, ParticipantRole
-from salerno.identity.rules import check_message, check_participant, claimed_sender, key_named_by, replayed
+from salerno.identity.model import Credential, MessageClaims, Participant, ParticipantRole
+from salerno.identity.rules import (
+    check_message,
+    check_participant,
+    claimed_sender,
+    key_named_by,
+    replayed,
+)
 from salerno.identity.service.ports import Journal
 from salerno.kernel.errors import NotFound, Refused
 from salerno.kernel.time import Clock
@@ -124,37 +130,40 @@ class Trust:
             raise Refused("message-unknown-sender", "The message is from nobody whom this node has admitted")
         return found
 
-    def verify_message(self, token: str, *, method: str, url: str, body: bytes) -> Participant:
-        """Check a message and burn its identifier.
-
-        Resolve the sender's keys beforehand, outside the transaction, where that may take a request.
+    def check_message(
+        self, token: str, sender: Participant, *, method: str, url: str, body: bytes
+    ) -> MessageClaims:
+        """Check everything about a message but whether it came before; reads keys, so in no transaction.
 
         Args:
             token: What stood in ``Authorization: Bearer``.
+            sender: Whom it claims to be from; see `sender`.
             method: HTTP method.
             url: Path with query.
             body: The body's bytes.
 
-        Returns:
-            Who sent it.
-
         Raises:
-            Refused: Codes of `rules.check_message`, ``message-unknown-sender`` or ``message-replayed``.
+            Refused: Codes of `rules.check_message`.
+            Unavailable: The sender's keys cannot be had.
         """
-        participant = self.sender(token)
-        now = self._clock.now()
-        claims = check_message(
+        return check_message(
             token,
-            self.resolver.resolve(participant.did, kid=key_named_by(token)),
+            self.resolver.resolve(sender.did, kid=key_named_by(token)),
             own_did=self.own_did,
             method=method,
             url=url,
             body=body,
-            now=now,
+            now=self._clock.now(),
         )
-        if not self._store.burn(claims.sender, claims.jti, claims.expires_at, now):
+
+    def burn_message(self, claims: MessageClaims) -> None:
+        """Count a checked message; it counts once.
+
+        Raises:
+            Refused: ``message-replayed``.
+        """
+        if not self._store.burn(claims.sender, claims.jti, claims.expires_at, self._clock.now()):
             raise replayed()
-        return participant
 
     def record_refusal(self, token: str, *, method: str, path: str, reason: str) -> None:
         """Write down that a message was refused; call it in a transaction of its own.
