@@ -377,6 +377,13 @@ class Space:
                 time.sleep(0.005)
         raise AssertionError(f"the question did not end: {self.coordinator.question(question_id, USER)}")
 
+    def work_until(self, reached: Callable[[], object], seconds: float = 60) -> None:
+        """Let all agents work by turns until something has happened, or it has taken too long."""
+        end = time.monotonic() + seconds
+        while not reached() and time.monotonic() < end:
+            if not any([self.step(holder) for holder in self.holders]):
+                time.sleep(0.005)
+
     def _bury(self, question_id: str, dead: set[str]) -> None:
         """Nobody but the dead is waited for: let the hub lose its patience with them in this round."""
         waiting = set(self.coordinator._board.waiting_for(question_id) or ())

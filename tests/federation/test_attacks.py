@@ -213,11 +213,7 @@ def test_a_holder_computes_only_on_genuine_totals(make_space, three_tables, chan
     space.tamper_in = tamper
     question = space.ask(space.study(), DESCRIBE)
     thread = space.lead(question)
-    for _ in range(40):
-        for holder in space.holders:
-            space.step(holder)
-        if victim.codes():
-            break
+    space.work_until(victim.codes)
     assert set(victim.codes()) == {code}
     assert len(victim.entries("round-answered")) == 1  # the tampered round was not computed
     space.stop(thread)
@@ -238,9 +234,7 @@ def test_a_call_that_the_hub_did_not_sign_gets_no_reply(make_space, three_tables
     space.tamper_in = tamper
     question = space.ask(space.study(), DESCRIBE)
     thread = space.lead(question)
-    for _ in range(10):
-        for holder in space.holders:
-            space.step(holder)
+    space.work_until(victim.codes)
     assert set(victim.codes()) == {"token-key"}
     assert victim.entries("round-answered") == []
     space.stop(thread)
@@ -300,11 +294,7 @@ def test_a_holder_refuses_a_scope_it_did_not_agree_to(make_space, three_tables, 
     space.tamper_in = tamper
     question = space.ask(space.study(), DESCRIBE)
     thread = space.lead(question)
-    for _ in range(40):
-        for holder in space.holders:
-            space.step(holder)
-        if victim.codes():
-            break
+    space.work_until(victim.codes)
     assert set(victim.codes()) == {code}
     assert victim.entries("round-answered") == []
     space.stop(thread)
