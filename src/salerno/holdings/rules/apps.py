@@ -189,7 +189,8 @@ def split_rows(rows: pa.Table, holdout: float) -> tuple[pa.Table, pa.Table]:
     """Rows for training, and rows that are kept from it.
 
     Both depend on the rows' values alone, and so does their order: not on the engine that they come from, nor
-    on the order in which it gives them. Equal rows are on the same side, but for those at the border.
+    on the order in which it gives them. Equal rows fall anywhere, each by itself: were they to stay together,
+    the sides would differ in more than chance, and so would a model's losses on them.
 
     Args:
         rows: Complete rows.
@@ -198,6 +199,7 @@ def split_rows(rows: pa.Table, holdout: float) -> tuple[pa.Table, pa.Table]:
     import pandas as pd
 
     frame = rows.to_pandas()
+    frame = frame.assign(**{" ": frame.groupby(list(frame.columns), dropna=False, sort=False).cumcount()})
     hashes: NDArray[np.uint64] = pd.util.hash_pandas_object(frame, index=False).to_numpy()
     order = hashes.argsort(kind="stable")
     held = round(holdout * len(order))
