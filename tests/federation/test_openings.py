@@ -76,7 +76,7 @@ def test_an_access_body_that_is_down_is_tried_again_and_then_named(opened, monke
         raise Unavailable("peer-unreachable", "The access body cannot be reached")
 
     monkeypatch.setattr(holder.status, "state", down)
-    for _ in range(3):
+    for _ in range(7):
         with pytest.raises(Unavailable):
             holder.agent._reply(work)
     reply = read_stored(holder.agent._reply(work), Opened)

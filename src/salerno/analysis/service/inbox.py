@@ -13,7 +13,8 @@ from salerno.kernel.errors import Invalid, Refused, SalernoError
 
 T = TypeVar("T")
 
-_TRIES = 4
+_TRIES = 8
+"""With the agent's growing pauses some twenty seconds: a peer that is started anew is back by then."""
 
 
 class Drop(Exception):
