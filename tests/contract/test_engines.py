@@ -678,7 +678,7 @@ def test_the_same_persons_enter_a_phenotype(
 ) -> None:
     most = {"postgresql": None, "trino": 2}.get(loaded_phenotypes.split(":")[0], 1)
     if cohort not in PHENOTYPES[:most]:
-        pytest.skip("takes long on a cluster")
+        pytest.skip("a cluster plans half a minute for each; PostgreSQL is asked all")
     wanted = entered(cohort)
     assert wanted[0]
     assert cohort_of(loaded_phenotypes, cohort) == wanted
