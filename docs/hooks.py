@@ -23,7 +23,7 @@ OUTSIDE = {
 }
 """Pages that lie beside the code, and where they go in the site."""
 
-REFERENCE = ("commands", "methods", "python", "states", "errors")
+REFERENCE = ("commands", "methods", "python", "states", "deadlines", "errors")
 
 
 def on_config(config: MkDocsConfig) -> MkDocsConfig:
@@ -169,6 +169,24 @@ def _states() -> str:
                 ]
                 lines.append("")
     return "\n".join(lines)
+
+
+def _deadlines() -> str:
+    from salerno.permits.rules.deadlines import DEADLINES
+
+    lines = ["# Deadlines", "", "The table that legal clocks run by, with working days and holidays of "
+             "the access body's country (Regulation (EEC, Euratom) No 1182/71).", "",
+             "| what is due | by whom | begins with | within | can be prolonged by | stands still | met by | "
+             "if missed | rule |", "|---|---|---|---|---|---|---|---|---|"]  # fmt: skip
+    for row in DEADLINES:
+        within = f"{row.length or 'until'}" + (f" before {row.anchor}" if row.anchor and row.length else "")
+        within += f" {row.anchor}" if row.anchor and not row.length else ""
+        longer = str(row.extension or ("any time" if row.extendable_freely else ""))
+        waits = f"{', '.join(row.paused_by)} to {', '.join(row.resumed_by)}" if row.paused_by else ""
+        cells = (row.label, row.owes, ", ".join(row.starts), within, longer, waits, ", ".join(row.met_by),
+                 row.missed, row.rule)  # fmt: skip
+        lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines) + "\n"
 
 
 def _errors() -> str:

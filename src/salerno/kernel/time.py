@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import calendar
+from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from typing import Protocol
 
@@ -42,3 +43,31 @@ def add_months(day: date, months: int) -> date:
     index = day.year * 12 + day.month - 1 + months
     year, month = divmod(index, 12)
     return date(year, month + 1, min(day.day, calendar.monthrange(year, month + 1)[1]))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Period:
+    """A length of time as a law states it; exactly one of its members is above zero.
+
+    Args:
+        months, weeks, days: Calendar months, weeks, days.
+        working_days: Days that are neither holidays nor at a weekend.
+    """
+
+    months: int = 0
+    weeks: int = 0
+    days: int = 0
+    working_days: int = 0
+
+    def __post_init__(self) -> None:
+        lengths = (self.months, self.weeks, self.days, self.working_days)
+        if min(lengths) < 0 or sum(length > 0 for length in lengths) != 1:
+            raise ValueError("a period has one unit and a length above zero")
+
+    def __str__(self) -> str:
+        for unit in ("months", "weeks", "days", "working_days"):
+            length = getattr(self, unit)
+            if length:
+                words = unit.replace("_", " ")
+                return f"{length} {words.removesuffix('s') if length == 1 else words}"
+        raise AssertionError("one unit is above zero")

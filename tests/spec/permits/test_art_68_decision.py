@@ -22,7 +22,6 @@ from salerno.permits.model import (
 )
 from salerno.permits.rules import (
     APPLICATION_STATES,
-    CLOCKS,
     CRITERIA,
     FINAL_STATES,
     PERMIT_FIELDS,
@@ -81,22 +80,6 @@ def test_a_refusal_needs_a_reason_and_something_against_the_application() -> Non
     with pytest.raises(Invalid, match="refusal-unfounded"):
         check_assessment(assessment(), granting=False, reason="We would rather not")
     check_assessment(assessment(risks="Public security"), granting=False, reason="Public security")
-
-
-DEADLINES: list[tuple[str, datetime, date]] = [
-    # clock, start, last day
-    ("decision", datetime(2031, 1, 31, 23, 59, tzinfo=UTC), date(2031, 4, 30)),
-    ("decision", datetime(2031, 11, 30, tzinfo=UTC), date(2032, 2, 29)),
-    ("decision", datetime(2031, 3, 1, tzinfo=UTC), date(2031, 6, 1)),
-    ("decision-public-body", datetime(2031, 12, 31, tzinfo=UTC), date(2032, 2, 29)),
-    ("completion", datetime(2031, 2, 15, 12, tzinfo=UTC), date(2031, 3, 15)),
-]
-
-
-@pytest.mark.parametrize(("name", "start", "due"), DEADLINES)
-def test_deadlines(name: str, start: datetime, due: date) -> None:
-    assert CLOCKS[name].due(start) == due
-    assert CLOCKS[name].rule.startswith("EHDS Art. 68")
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from salerno.permits.rules.application import (
     part_for,
 )
 from salerno.permits.rules.assessment import CRITERIA, can_grant, check_assessment
-from salerno.permits.rules.clocks import CLOCKS, Deadline, completion_due, decision_due
+from salerno.permits.rules.clocks import CLOCKS, completion_due, decision_due
 from salerno.permits.rules.opt_out import (
     binding_tokens,
     binds,
@@ -45,7 +45,6 @@ __all__ = [
     "PERMIT_STATES",
     "PRESETS",
     "SOURCES",
-    "Deadline",
     "Gap",
     "binding_tokens",
     "binds",
