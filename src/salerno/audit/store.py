@@ -5,7 +5,20 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from sqlalchemy import Column, Connection, Index, Integer, MetaData, Table, Text, func, insert, select, text
+from sqlalchemy import (
+    Column,
+    Connection,
+    Index,
+    Integer,
+    MetaData,
+    Table,
+    Text,
+    bindparam,
+    func,
+    insert,
+    select,
+    text,
+)
 
 from salerno.adapters.database import after_rollback
 from salerno.audit.model import StoredEntry
@@ -45,6 +58,13 @@ _checkpoints = Table(
 _LOCK_KEY = 0x5A1E_0A0D
 _ONE_WRITER = text("SELECT pg_advisory_xact_lock(:key)")
 
+# What every entry needs is built once: building a statement takes several times as long as running it.
+_HIGHEST = select(func.max(_entries.c.idx))
+_SUBTREE = select(_subtrees.c.hash).where(
+    _subtrees.c.last_leaf == bindparam("leaf"), _subtrees.c.level == bindparam("at_level")
+)
+_ADD_ENTRY, _ADD_SUBTREE = insert(_entries), insert(_subtrees)
+
 
 class SqlAuditStore:
     """The log's store on one transaction."""
@@ -62,17 +82,17 @@ class SqlAuditStore:
 
     def size(self) -> int:
         """Number of entries: one more than the highest index."""
-        highest = self._connection.execute(select(func.max(_entries.c.idx))).scalar_one()
+        highest = self._connection.execute(_HIGHEST).scalar_one()
         return 0 if highest is None else int(highest) + 1
 
     def add(self, entry: StoredEntry, subtrees: list[bytes]) -> None:
         """Store an entry and the perfect subtrees that it completes."""
         self._connection.execute(
-            insert(_entries),
+            _ADD_ENTRY,
             {"idx": entry.index, "act": entry.act, "subject": entry.subject, "text": entry.text},
         )
         self._connection.execute(
-            insert(_subtrees),
+            _ADD_SUBTREE,
             [
                 {"last_leaf": entry.index, "level": level, "hash": value.hex()}
                 for level, value in enumerate(subtrees)
@@ -86,9 +106,8 @@ class SqlAuditStore:
             Conflict: The store has lost it; `verify` says where.
         """
         last_leaf = ((position + 1) << level) - 1
-        found = self._connection.execute(
-            select(_subtrees.c.hash).where(_subtrees.c.last_leaf == last_leaf, _subtrees.c.level == level)
-        ).scalar_one_or_none()
+        key = {"leaf": last_leaf, "at_level": level}
+        found = self._connection.execute(_SUBTREE, key).scalar_one_or_none()
         if found is None:
             raise Conflict(
                 "audit-broken",

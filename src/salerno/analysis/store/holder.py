@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import Connection, Table, insert, select, update
+from sqlalchemy import Connection, Table, bindparam, insert, select, update
 
 from salerno.analysis.model import Scope, Share
 from salerno.analysis.service.records import AgentRound, AgentRun
@@ -15,6 +15,23 @@ from salerno.kernel.values import from_json
 from salerno.permits.model import DisclosurePolicy
 
 
+def _of(table: Table) -> tuple[Any, ...]:
+    names = ("coordinator", "question_id", "run")
+    return tuple(table.c[name] == bindparam(f"of_{name}") for name in names)
+
+
+# Built once: building a statement takes several times as long as running it.
+_RUN = select(t.agent_run).where(*_of(t.agent_run))
+_SET_SCOPE = update(t.agent_run).where(*_of(t.agent_run)).values(scope=bindparam("agreed"))
+_ROUNDS = select(t.agent_round).where(*_of(t.agent_round)).order_by(t.agent_round.c.round)
+_ADD_ROUND = insert(t.agent_round)
+_SET_TOTALS = (
+    update(t.agent_round)
+    .where(*_of(t.agent_round), t.agent_round.c.round == bindparam("of_round"))
+    .values(totals=bindparam("summed"))
+)
+
+
 class SqlAgentStore:
     """The agent's store on one transaction."""
 
@@ -23,9 +40,7 @@ class SqlAgentStore:
 
     def run(self, coordinator: str, question_id: str, run: int) -> AgentRun | None:
         """One run."""
-        row = self._connection.execute(
-            select(t.agent_run).where(*_of(t.agent_run, coordinator, question_id, run))
-        ).one_or_none()
+        row = self._connection.execute(_RUN, _key(coordinator, question_id, run)).one_or_none()
         if row is None:
             return None
         return AgentRun(
@@ -58,19 +73,12 @@ class SqlAgentStore:
 
     def set_scope(self, coordinator: str, question_id: str, run: int, scope: Scope) -> None:
         """Keep what all agreed on."""
-        self._connection.execute(
-            update(t.agent_run)
-            .where(*_of(t.agent_run, coordinator, question_id, run))
-            .values(scope=text(scope))
-        )
+        key = _key(coordinator, question_id, run)
+        self._connection.execute(_SET_SCOPE, {**key, "agreed": text(scope)})
 
     def rounds(self, coordinator: str, question_id: str, run: int) -> list[AgentRound]:
         """The answered rounds of a run, in order."""
-        rows = self._connection.execute(
-            select(t.agent_round)
-            .where(*_of(t.agent_round, coordinator, question_id, run))
-            .order_by(t.agent_round.c.round)
-        )
+        rows = self._connection.execute(_ROUNDS, _key(coordinator, question_id, run))
         return [
             AgentRound(
                 round=row.round,
@@ -84,28 +92,24 @@ class SqlAgentStore:
 
     def add_round(self, coordinator: str, question_id: str, run: int, round: AgentRound) -> None:
         """Keep an answered round."""
-        self._connection.execute(
-            insert(t.agent_round).values(
-                coordinator=coordinator,
-                question_id=question_id,
-                run=run,
-                round=round.round,
-                content=round.content,
-                header=round.share.header,
-                words=round.share.words,
-                arrays=round.arrays,
-                totals=round.totals,
-            )
-        )
+        values = {
+            "coordinator": coordinator,
+            "question_id": question_id,
+            "run": run,
+            "round": round.round,
+            "content": round.content,
+            "header": round.share.header,
+            "words": round.share.words,
+            "arrays": round.arrays,
+            "totals": round.totals,
+        }
+        self._connection.execute(_ADD_ROUND, values)
 
     def set_totals(self, coordinator: str, question_id: str, run: int, round: int, totals: bytes) -> None:
         """Keep the totals of a round."""
-        self._connection.execute(
-            update(t.agent_round)
-            .where(*_of(t.agent_round, coordinator, question_id, run), t.agent_round.c.round == round)
-            .values(totals=totals)
-        )
+        key = _key(coordinator, question_id, run)
+        self._connection.execute(_SET_TOTALS, {**key, "of_round": round, "summed": totals})
 
 
-def _of(table: Table, coordinator: str, question_id: str, run: int) -> tuple[Any, ...]:
-    return (table.c.coordinator == coordinator, table.c.question_id == question_id, table.c.run == run)
+def _key(coordinator: str, question_id: str, run: int) -> dict[str, Any]:
+    return {"of_coordinator": coordinator, "of_question_id": question_id, "of_run": run}

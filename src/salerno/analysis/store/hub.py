@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Row, bindparam, insert, select, union_all, update
+from sqlalchemy import Connection, Row, Table, bindparam, insert, select, union_all, update
 from sqlalchemy.sql import literal
 
 from salerno.analysis.model import AskedQuestion, QuestionState, Share, Study
@@ -17,6 +17,52 @@ from salerno.kernel.time import from_text, to_text
 from salerno.kernel.values import from_json
 
 _WAITING, _ANSWERED, _CLOSED, _OPEN, _SUMMED = "waiting", "answered", "closed", "open", "summed"
+
+_STEP, _ROUND = ("question_id", "run"), ("question_id", "run", "round")
+
+
+def _of(table: Table, names: Sequence[str]) -> tuple[Any, ...]:
+    return tuple(table.c[name] == bindparam(f"of_{name}") for name in names)
+
+
+# What every round needs is built once: building a statement takes several times as long as running it.
+_QUESTION = select(t.question).where(t.question.c.id == bindparam("of_id"))
+_SET_PROGRESS = (
+    update(t.question).where(t.question.c.id == bindparam("of_id")).values(progress=bindparam("says"))
+)
+_PUT_REPLY = (
+    update(t.opening)
+    .where(
+        *_of(t.opening, _STEP),
+        t.opening.c.holder == bindparam("of_holder"),
+        t.opening.c.state == _WAITING,
+    )
+    .values(state=_ANSWERED, reply=bindparam("came"))
+)
+_ADD_ROUND, _ADD_SHARE = insert(t.round_), insert(t.share)
+_LAST_ROUND = (
+    select(t.round_.c.round, t.round_.c.token, t.round_.c.state)
+    .where(*_of(t.round_, _STEP))
+    .order_by(t.round_.c.round.desc())
+    .limit(1)
+)
+_PUT_TOTALS = (
+    update(t.round_)
+    .where(*_of(t.round_, _ROUND))
+    .values(state=_SUMMED, arrays=bindparam("layout"), totals=bindparam("summed"))
+)
+_PUT_SHARE = (
+    update(t.share)
+    .where(*_of(t.share, _ROUND), t.share.c.holder == bindparam("of_holder"), t.share.c.state == _WAITING)
+    .values(state=_ANSWERED, header=bindparam("signed"), words=bindparam("sums"))
+)
+_SHARES = select(t.share.c.holder, t.share.c.header, t.share.c.words).where(
+    *_of(t.share, _ROUND), t.share.c.state == _ANSWERED
+)
+_SHARE = _SHARES.where(t.share.c.holder == bindparam("of_holder"))
+_HEADERS = select(t.share.c.holder, t.share.c.header).where(
+    *_of(t.share, _ROUND), t.share.c.state == _ANSWERED
+)
 
 
 class SqlHubStore:
@@ -80,7 +126,7 @@ class SqlHubStore:
 
     def question(self, question_id: str) -> AskedQuestion | None:
         """One question."""
-        row = self._connection.execute(select(t.question).where(t.question.c.id == question_id)).one_or_none()
+        row = self._connection.execute(_QUESTION, {"of_id": question_id}).one_or_none()
         return None if row is None else _asked(row)
 
     def questions(self, study_id: str) -> list[AskedQuestion]:
@@ -102,7 +148,7 @@ class SqlHubStore:
 
     def set_progress(self, question_id: str, progress: str) -> None:
         """Say where it stands."""
-        self._update_question(question_id, progress=progress)
+        self._connection.execute(_SET_PROGRESS, {"of_id": question_id, "says": progress})
 
     def end_question(
         self,
@@ -179,43 +225,26 @@ class SqlHubStore:
     def put_replies(self, question_id: str, run: int, replies: Mapping[str, str]) -> None:
         """Keep holders' replies to a run's openings; those that have come before count."""
         if replies:
-            rows = [{"of": holder, "reply": reply} for holder, reply in replies.items()]
-            self._connection.execute(
-                update(t.opening)
-                .where(
-                    t.opening.c.question_id == question_id,
-                    t.opening.c.run == run,
-                    t.opening.c.holder == bindparam("of"),
-                    t.opening.c.state == _WAITING,
-                )
-                .values(state=_ANSWERED),
-                rows,
-            )
+            key = _step(question_id, run)
+            rows = [{**key, "of_holder": holder, "came": reply} for holder, reply in replies.items()]
+            self._connection.execute(_PUT_REPLY, rows)
 
     def add_round(self, question_id: str, run: int, round: int, token: str, holders: Sequence[str]) -> None:
         """Open a round."""
         key = {"question_id": question_id, "run": run, "round": round}
-        self._connection.execute(insert(t.round_).values(**key, state=_OPEN, token=token, arrays="[]"))
+        self._connection.execute(_ADD_ROUND, {**key, "state": _OPEN, "token": token, "arrays": "[]"})
         rows = [{**key, "holder": holder, "state": _WAITING, "header": ""} for holder in holders]
-        self._connection.execute(insert(t.share), rows)
+        self._connection.execute(_ADD_SHARE, rows)
 
     def last_round(self, question_id: str, run: int) -> RoundRecord | None:
         """The latest round of a run."""
-        row = self._connection.execute(
-            select(t.round_.c.round, t.round_.c.token, t.round_.c.state)
-            .where(t.round_.c.question_id == question_id, t.round_.c.run == run)
-            .order_by(t.round_.c.round.desc())
-            .limit(1)
-        ).one_or_none()
+        row = self._connection.execute(_LAST_ROUND, _step(question_id, run)).one_or_none()
         return None if row is None else RoundRecord(round=row.round, token=row.token, state=row.state)
 
     def put_totals(self, question_id: str, run: int, round: int, arrays: str, words: bytes) -> None:
         """Keep the added words of a round and mark it summed."""
-        self._connection.execute(
-            update(t.round_)
-            .where(t.round_.c.question_id == question_id, t.round_.c.run == run, t.round_.c.round == round)
-            .values(state=_SUMMED, arrays=arrays, totals=words)
-        )
+        key = _step(question_id, run, round)
+        self._connection.execute(_PUT_TOTALS, {**key, "layout": arrays, "summed": words})
 
     def totals(self, question_id: str, run: int) -> list[tuple[str, bytes]]:
         """Layout and added words of the summed rounds, in order."""
@@ -229,55 +258,27 @@ class SqlHubStore:
     def put_shares(self, question_id: str, run: int, round: int, shares: Mapping[str, Share]) -> None:
         """Keep shares by holder as they came; of whom none is awaited in this round, nothing is kept."""
         if shares:
-            rows = [{"of": did, "header": s.header, "words": s.words} for did, s in shares.items()]
-            self._connection.execute(
-                update(t.share)
-                .where(
-                    t.share.c.question_id == question_id,
-                    t.share.c.run == run,
-                    t.share.c.round == round,
-                    t.share.c.holder == bindparam("of"),
-                    t.share.c.state == _WAITING,
-                )
-                .values(state=_ANSWERED),
-                rows,
-            )
+            key = _step(question_id, run, round)
+            rows = [
+                {**key, "of_holder": did, "signed": share.header, "sums": share.words}
+                for did, share in shares.items()
+            ]
+            self._connection.execute(_PUT_SHARE, rows)
 
     def share(self, question_id: str, run: int, round: int, holder: str) -> Share | None:
         """A holder's share."""
-        row = self._connection.execute(
-            select(t.share.c.header, t.share.c.words).where(
-                t.share.c.question_id == question_id,
-                t.share.c.run == run,
-                t.share.c.round == round,
-                t.share.c.holder == holder,
-                t.share.c.state == _ANSWERED,
-            )
-        ).one_or_none()
+        key = {**_step(question_id, run, round), "of_holder": holder}
+        row = self._connection.execute(_SHARE, key).one_or_none()
         return None if row is None else Share(header=row.header, words=bytes(row.words))
 
     def shares(self, question_id: str, run: int, round: int) -> dict[str, Share]:
         """All shares of a round that have come, by holder."""
-        rows = self._connection.execute(
-            select(t.share.c.holder, t.share.c.header, t.share.c.words).where(
-                t.share.c.question_id == question_id,
-                t.share.c.run == run,
-                t.share.c.round == round,
-                t.share.c.state == _ANSWERED,
-            )
-        )
+        rows = self._connection.execute(_SHARES, _step(question_id, run, round))
         return {row.holder: Share(header=row.header, words=bytes(row.words)) for row in rows}
 
     def headers(self, question_id: str, run: int, round: int) -> dict[str, str]:
         """Signed headers of the shares that have come, by holder."""
-        rows = self._connection.execute(
-            select(t.share.c.holder, t.share.c.header).where(
-                t.share.c.question_id == question_id,
-                t.share.c.run == run,
-                t.share.c.round == round,
-                t.share.c.state == _ANSWERED,
-            )
-        )
+        rows = self._connection.execute(_HEADERS, _step(question_id, run, round))
         return {row.holder: row.header for row in rows}
 
     def waiting_for(self, question_id: str) -> tuple[str, ...]:
@@ -318,6 +319,11 @@ class SqlHubStore:
                 .where(table.c.question_id == question_id, table.c.state == state)
                 .values(state=_CLOSED)
             )
+
+
+def _step(question_id: str, run: int, round: int | None = None) -> dict[str, Any]:
+    key: dict[str, Any] = {"of_question_id": question_id, "of_run": run}
+    return key if round is None else {**key, "of_round": round}
 
 
 def _asked(row: Row[Any]) -> AskedQuestion:
