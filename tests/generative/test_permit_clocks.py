@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
-import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -15,8 +14,6 @@ from salerno.kernel.time import Period
 from salerno.permits.model.clock import Clock, ClockState, Route
 from salerno.permits.rules.calendar import calendar_of
 from salerno.permits.rules.clocks import CLOCKS, EXTENDED, running
-
-pytest.importorskip("holidays")
 
 ACTS = sorted(
     {a for d in CLOCKS.values() for a in (*d.starts, *d.met_by, *d.voided_by, *d.paused_by, *d.resumed_by)}
