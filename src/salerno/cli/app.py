@@ -26,6 +26,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "catalogue": ("catalogue:app", "Find data sets and see what they hold."),
     "apply": ("applying:app", "File and follow applications for data."),
     "case": ("deciding:cases", "Decide applications, as an access body's officer."),
+    "fee": ("fees:app", "Check a tariff, and estimate what an application costs."),
     "permit": ("deciding:permits", "List data permits; revoke one, as an officer."),
     "study": ("studies:app", "Open studies, ask questions, read answers."),
     "optout": ("accounts:optout", "Opt out of secondary use, or reverse it."),
