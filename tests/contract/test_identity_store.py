@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any
@@ -61,8 +62,25 @@ class Node:
         return sign_message(PEER_KEYS, PEER, OWN, **parts)
 
     def receive(self, token: str) -> Any:
+        (answer,) = self.receive_all([token])
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    def receive_all(self, tokens: Sequence[str], meanwhile: Callable[[], None] | None = None) -> list[Any]:
+        """What comes of messages that arrive at one door at the same time."""
         find = authenticator(self.open_trust, self.open_accounts)
-        return find("POST", "/api/x?y=1", {"authorization": f"Bearer {token}"}, {}, b"{}")
+
+        async def receive(token: str) -> Any:
+            return await find("POST", "/api/x?y=1", {"authorization": f"Bearer {token}"}, {}, b"{}")
+
+        async def receive_all() -> list[Any]:
+            answers = await asyncio.gather(*map(receive, tokens[:-1]), return_exceptions=True)
+            if meanwhile is not None:
+                meanwhile()
+            return [*answers, *await asyncio.gather(receive(tokens[-1]), return_exceptions=True)]
+
+        return asyncio.run(receive_all())
 
 
 @pytest.fixture
@@ -159,6 +177,36 @@ def test_the_same_message_at_many_doors_at_once_passes_one(node: Node) -> None:
     assert node.acts().count("message-refused") == 5
 
 
+def test_messages_that_are_counted_together_count_once_each(node: Node) -> None:
+    with node.open_trust() as trust:
+        trust.admit(HUB, by="op")
+    token, another = node.message(), node.message()
+    answers = node.receive_all([token, another, token, node.message(body=b"other"), token, token])
+    assert [getattr(answer, "code", "") or answer.id for answer in answers] == [
+        PEER,
+        PEER,
+        *["message-refused"] * 4,
+    ]
+    with node.open_audit() as audit:
+        reasons = [entry.detail["reason"] for entry in audit.entries(act="message-refused")]
+    assert sorted(reasons) == ["message-body", *["message-replayed"] * 3]
+
+
+def test_who_is_expelled_is_refused_from_the_next_message_on(node: Node) -> None:
+    with node.open_trust() as trust:
+        trust.admit(HUB, by="op")
+
+    def expel() -> None:
+        with node.open_trust() as trust:
+            trust.expel(PEER, by="op", reason="left")
+
+    known, late = node.receive_all([node.message(), node.message()], expel)
+    assert (known.id, late.code) == (PEER, "message-refused")
+    with node.open_audit() as audit:
+        (entry,) = audit.entries(act="message-refused")
+    assert entry.detail["reason"] == "message-unknown-sender"
+
+
 def test_burnt_messages_are_forgotten_once_they_have_expired(node: Node) -> None:
     with node.open_trust() as trust:
         trust.admit(HUB, by="op")
@@ -180,11 +228,15 @@ def test_a_person_logs_in_and_out(node: Node) -> None:
     create(node)
     token = log_in(node.open_accounts, "anna", PASSWORD)
     find = authenticator(node.open_trust, node.open_accounts)
-    caller = find("GET", "/", {"authorization": f"Bearer {token}"}, {}, b"")
+
+    def ask(headers: dict[str, str]) -> Any:
+        return asyncio.run(find("GET", "/", headers, {}, b""))
+
+    caller = ask({"authorization": f"Bearer {token}"})
     assert caller is not None
     assert (caller.kind, caller.id, caller.roles) == ("person", f"{OWN}#anna", frozenset({"researcher"}))
-    assert find("GET", "/", {}, {}, b"") is None
-    assert find("GET", "/", {"authorization": "Bearer nonsense"}, {}, b"") is None
+    assert ask({}) is None
+    assert ask({"authorization": "Bearer nonsense"}) is None
     with node.open_accounts() as accounts:
         accounts.log_out(token)
         accounts.log_out(token)

@@ -32,7 +32,7 @@ class Served:
         self.space = make_space(tables, hub_port=self.port)
         self.permit = self.space.permit(("age", "sex"), DisclosurePolicy(masks=True, min_cell=1))
 
-        def authenticate(
+        async def authenticate(
             method: str, target: str, headers: Mapping[str, str], cookies: Mapping[str, str], body: bytes
         ) -> Caller | None:
             token = headers.get("authorization", "").removeprefix("Bearer ")
@@ -42,7 +42,8 @@ class Served:
             with self.space.hub.database.transaction() as connection:
                 trust = self.space.hub.trust(connection)
                 sender = trust.sender(token)
-                trust.burn_message(trust.check_message(token, sender, method=method, url=target, body=body))
+                claims = trust.check_message(token, sender, method=method, url=target, body=body)
+                assert trust.burn_messages([claims]) == [sender]
             return Caller(
                 kind="participant", id=sender.did, name=sender.name, roles=frozenset({sender.role.value})
             )

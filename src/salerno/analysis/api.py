@@ -29,6 +29,7 @@ LONGEST_WAIT_SECONDS = 30.0
 MAX_SHARE_BYTES = 96 * 1024 * 1024
 """A share of 64 MiB in Base64, with its envelope."""
 
+_SHORT_BYTES = 1024 * 1024
 _LOOK_SECONDS = 2.0  # the database is looked at although no bell rang, for a hub of several processes
 
 T = TypeVar("T")
@@ -228,7 +229,9 @@ def _round_routes(coordinator: Coordinator) -> list[ControllerRouterHandler]:
         handed = from_json(await request.body(), _HandIn, what="the share")
         if handed.share is None:
             raise Refused("share-missing", "There is no share in the message")
-        await asyncio.to_thread(coordinator.accept_share, did, handed.share)
+        # A thread costs more than taking a short share from memory.
+        if len(handed.share.words) > _SHORT_BYTES or not coordinator.take_share(did, handed.share):
+            await asyncio.to_thread(coordinator.accept_share, did, handed.share)
         return await work(did, handed)
 
     @post("/api/rounds/working", guards=holder, status_code=HTTP_204_NO_CONTENT)

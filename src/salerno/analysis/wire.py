@@ -34,6 +34,10 @@ class PublicKeys(Protocol):
 class KeyResolver(Protocol):
     """Where public keys come from."""
 
+    def knows(self, did: str, *, kid: str = "") -> bool:
+        """Whether `resolve` answers at once, without a request."""
+        ...
+
     def resolve(self, did: str, *, kid: str = "") -> PublicKeys:
         """The keys of a participant, read again when the key `kid` is not among those known."""
         ...
@@ -95,6 +99,11 @@ def parse_from(token: str, kind: type[T], resolver: KeyResolver, issuer: str) ->
     """
     document = resolver.resolve(issuer, kid=str(read_header(token).get("kid", "")))
     return parse_signed(token, kind, document.keys, issuer)
+
+
+def keys_known(token: str, resolver: KeyResolver, issuer: str) -> bool:
+    """Whether `parse_from` can do without a request to the issuer."""
+    return resolver.knows(issuer, kid=str(read_header(token).get("kid", "")))
 
 
 def read_stored(token: str, kind: type[T]) -> T:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import asyncio
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
@@ -12,13 +14,17 @@ from litestar.params import RawBody
 from litestar.types import ControllerRouterHandler
 
 from salerno.adapters.database import Opens
-from salerno.identity.model import Account
+from salerno.adapters.gathering import Gathering
+from salerno.identity.model import Account, MessageClaims, Participant
+from salerno.identity.rules import claimed_sender
 from salerno.identity.service import Accounts, Trust, log_in
 from salerno.kernel.errors import Invalid, NotFound, Refused
 from salerno.kernel.values import from_json, to_plain
 from salerno.standards.did import DidDocument, document_url, render_document
 from salerno.web.callers import Authenticate, Caller, bearer_token, caller_of, is_signed_message, needs
 from salerno.web.sessions import session_token
+
+_SHORT_BYTES = 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,14 +94,13 @@ def authenticator(
         What `web.callers.CallerMiddleware` asks. It raises `Refused` (``message-refused``) for a bad message
         and `Unavailable` where the sender's keys cannot be had; it answers None for a session that has ended.
     """
+    messages = _Messages(open_trust, read_trust or open_trust)
 
-    def authenticate(
+    async def authenticate(
         method: str, url: str, headers: Mapping[str, str], cookies: Mapping[str, str], body: bytes
     ) -> Caller | None:
         if is_signed_message(headers):
-            return _participant(
-                open_trust, read_trust or open_trust, bearer_token(headers), method, url, body
-            )
+            return await messages.sender(bearer_token(headers), method, url, body)
         token = session_token(headers, cookies)
         if not token:
             return None
@@ -106,31 +111,62 @@ def authenticator(
     return authenticate
 
 
-def _participant(
-    open_trust: Opens[Trust], read_trust: Opens[Trust], token: str, method: str, url: str, body: bytes
-) -> Caller:
-    try:
-        with read_trust() as trust:
-            sender = trust.sender(token)
-        # Reading keys may take a request to the sender, and checking takes time: no transaction waits for it.
-        claims = trust.check_message(token, sender, method=method, url=url, body=body)
-        with open_trust() as trust:
-            trust.burn_message(claims)
-    except (Refused, Invalid, NotFound) as error:
-        with open_trust() as trust:
-            trust.record_refusal(token, method=method, path=urlsplit(url).path, reason=error.code)
-        raise Refused(
-            "message-refused",
-            "The message is refused",
-            remedy="Check keys, clock and admission at both nodes; this node's audit log has the reason.",
-        ) from None
-    return Caller(
-        kind="participant",
-        id=sender.did,
-        name=sender.name,
-        roles=frozenset({sender.role.value}),
-        country=sender.country,
-    )
+class _Messages:
+    """Lets signed messages in: genuine, meant for this node, each once, from whom it has admitted.
+
+    Keys and signatures are looked at before the transaction that counts a message, so that senders do not
+    wait for each other's; those that come at the same time are counted in one.
+    """
+
+    def __init__(self, opens: Opens[Trust], reads: Opens[Trust]) -> None:
+        self._opens = opens
+        self._reads = reads
+        self._counting = Gathering(self._count)
+        # Only to choose keys by: whether a sender is still admitted is asked where its message is counted.
+        self._known: dict[str, tuple[Trust, Participant]] = {}
+
+    async def sender(self, token: str, method: str, url: str, body: bytes) -> Caller:
+        """The participant behind a message; a refusal is logged, and raised without its reason."""
+        try:
+            trust, sender = await self._find(token)
+            check = partial(trust.check_message, token, sender, method=method, url=url, body=body)
+            # A thread costs more than checking a short message; reading keys may take a request.
+            at_once = len(body) <= _SHORT_BYTES and trust.has_keys(token, sender)
+            counted = await self._counting.do(check() if at_once else await asyncio.to_thread(check))
+            if isinstance(counted, Refused):
+                self._known.pop(sender.did, None)
+                raise counted
+        except (Refused, Invalid, NotFound) as error:
+            await asyncio.to_thread(self._record, token, method, urlsplit(url).path, error.code)
+            raise Refused(
+                "message-refused",
+                "The message is refused",
+                remedy="Check keys, clock and admission at both nodes; this node's audit log has the reason.",
+            ) from None
+        self._known[counted.did] = trust, counted
+        return Caller(
+            kind="participant",
+            id=counted.did,
+            name=counted.name,
+            roles=frozenset({counted.role.value}),
+            country=counted.country,
+        )
+
+    async def _find(self, token: str) -> tuple[Trust, Participant]:
+        known = self._known.get(claimed_sender(token))
+        return await asyncio.to_thread(self._look_up, token) if known is None else known
+
+    def _look_up(self, token: str) -> tuple[Trust, Participant]:
+        with self._reads() as trust:
+            return trust, trust.sender(token)
+
+    def _count(self, messages: Sequence[MessageClaims]) -> list[Participant | Refused]:
+        with self._opens() as trust:
+            return trust.burn_messages(messages)
+
+    def _record(self, token: str, method: str, path: str, reason: str) -> None:
+        with self._opens() as trust:
+            trust.record_refusal(token, method=method, path=path, reason=reason)
 
 
 def _person(account: Account) -> Caller:

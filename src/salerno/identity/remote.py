@@ -58,6 +58,13 @@ class HttpKeyResolver:
         self._locks: dict[str, threading.Lock] = {}
         self._lock = threading.Lock()
 
+    def knows(self, did: str, *, kid: str = "") -> bool:
+        """Whether `resolve` answers at once, without a request."""
+        try:
+            return (self._own is not None and did == self._own.did) or self._serve(did, kid) is not None
+        except SalernoError:
+            return True
+
     def resolve(self, did: str, *, kid: str = "") -> DidDocument:
         """The DID's document; a fresher one is looked for when it does not list the key `kid`.
 

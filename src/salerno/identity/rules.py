@@ -77,6 +77,10 @@ class StaticKeyResolver:
         """Know a document."""
         self.documents[document.did] = document
 
+    def knows(self, did: str, *, kid: str = "") -> bool:
+        """Always: nobody is asked."""
+        return True
+
     def resolve(self, did: str, *, kid: str = "") -> DidDocument:
         """The document of a DID.
 
@@ -247,6 +251,11 @@ def check_message(
     if not isinstance(jti, str) or not 16 <= len(jti) <= 128:
         raise _refuse("malformed", "The message has no identifier of its own of 16 to 128 characters")
     return MessageClaims(sender=sender, jti=jti, expires_at=datetime.fromtimestamp(expires, UTC))
+
+
+def unknown_sender() -> Refused:
+    """The refusal of a message from who is not admitted."""
+    return Refused("message-unknown-sender", "The message is from nobody whom this node has admitted")
 
 
 def replayed() -> Refused:

@@ -22,7 +22,14 @@ from sqlalchemy import (
 from sqlalchemy.dialects import postgresql, sqlite
 
 from salerno.adapters.database import after_rollback
-from salerno.identity.model import Account, AccountRecord, Participant, ParticipantRole, PersonRole
+from salerno.identity.model import (
+    Account,
+    AccountRecord,
+    MessageClaims,
+    Participant,
+    ParticipantRole,
+    PersonRole,
+)
 from salerno.identity.service import AccountStore, Failures, Session
 from salerno.kernel.time import from_text, to_text
 from salerno.kernel.values import from_json, to_json
@@ -81,6 +88,11 @@ _failures = Table(
 
 # Asked at every message, so built once: building a statement takes several times as long as running it.
 _PARTICIPANT = select(_participants).where(_participants.c.did == bindparam("of_did"))
+_BURN: dict[str, Any] = {
+    name: dialect.insert(_messages).on_conflict_do_nothing().returning(_messages.c.jti)
+    for name, dialect in {"sqlite": sqlite, "postgresql": postgresql}.items()
+}
+_FORGET_MESSAGES = delete(_messages).where(_messages.c.expires_at < bindparam("before"))
 
 _FORGET_FAILURES_AFTER = timedelta(days=1)
 
@@ -121,16 +133,18 @@ class SqlTrustStore:
         """Forget a participant."""
         self._connection.execute(delete(_participants).where(_participants.c.did == did))
 
-    def burn(self, sender: str, jti: str, expires_at: datetime, now: datetime) -> bool:
-        """Note that a message came, until it expires; answers whether it is the first time."""
-        self._connection.execute(delete(_messages).where(_messages.c.expires_at < to_text(now)))
-        added = self._connection.execute(
-            _insert(self._connection, _messages)
-            .values(sender=sender, jti=jti, expires_at=to_text(expires_at))
-            .on_conflict_do_nothing()
-            .returning(_messages.c.jti)
-        )
-        return added.first() is not None
+    def burn(self, message: MessageClaims) -> bool:
+        """Note that a message came; answers whether it is the first time."""
+        values = {
+            "sender": message.sender,
+            "jti": message.jti,
+            "expires_at": to_text(message.expires_at),
+        }
+        return self._connection.execute(_BURN[self._connection.dialect.name], values).first() is not None
+
+    def forget_messages(self, now: datetime) -> None:
+        """Forget the burnt messages that have expired."""
+        self._connection.execute(_FORGET_MESSAGES, {"before": to_text(now)})
 
 
 class SqlAccountStore:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -49,7 +48,7 @@ class TooLarge(Invalid):
     status = 413
 
 
-Authenticate = Callable[[str, str, Mapping[str, str], Mapping[str, str], bytes], Caller | None]
+Authenticate = Callable[[str, str, Mapping[str, str], Mapping[str, str], bytes], Awaitable[Caller | None]]
 """Finds the caller from method, path with query, headers (lower-case names), cookies and body.
 
 The body is empty unless the request carries a signed message. Raises a `SalernoError` for a message that
@@ -126,10 +125,9 @@ class CallerMiddleware:
             method, target = str(scope["method"]), request_target(scope)
             if is_signed_message(headers):
                 body, receive = await read_and_replay(receive, MAX_BODY_BYTES)
-                # Checking a signature may fetch the sender's key document, so it must not hold the loop.
-                caller = await asyncio.to_thread(self.authenticate, method, target, headers, cookies, body)
             else:
-                caller = self.authenticate(method, target, headers, cookies, b"")
+                body = b""
+            caller = await self.authenticate(method, target, headers, cookies, body)
         scope["caller"] = caller  # type: ignore[typeddict-unknown-key]
         return receive
 

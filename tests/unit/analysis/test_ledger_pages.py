@@ -47,9 +47,12 @@ def visitor(node: Node, *roles: str) -> TestClient[Litestar]:
     def problem(_: Any, error: SalernoError) -> Any:
         return Response(error.to_problem(), status_code=error.status)
 
+    async def find(*_: Any) -> Caller | None:
+        return caller
+
     app = Litestar(
         ledger.routes(pages, node.reading_holder_desk, node.holdings),
-        middleware=[lambda app: CallerMiddleware(app, lambda *_: caller)],
+        middleware=[lambda app: CallerMiddleware(app, find)],
         exception_handlers={SalernoError: problem},
     )
     http = TestClient(app)

@@ -37,9 +37,12 @@ def client(*roles: str) -> TestClient[Litestar]:
     def problem(_: Any, error: SalernoError) -> Any:
         return Response(error.to_problem(), status_code=error.status)
 
+    async def find(*_: Any) -> Caller | None:
+        return caller
+
     app = Litestar(
         api.routes(open_audit),
-        middleware=[lambda app: CallerMiddleware(app, lambda *_: caller)],
+        middleware=[lambda app: CallerMiddleware(app, find)],
         exception_handlers={SalernoError: problem},
     )
     http = TestClient(app)

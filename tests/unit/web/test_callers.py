@@ -26,7 +26,7 @@ class Desk:
         self.asked: list[tuple[str, str, dict[str, str], bytes]] = []
         self.raises: Exception | None = None
 
-    def authenticate(
+    async def authenticate(
         self, method: str, target: str, headers: Mapping[str, str], cookies: Mapping[str, str], body: bytes
     ) -> Caller | None:
         self.asked.append((method, target, dict(cookies), body))

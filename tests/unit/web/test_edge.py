@@ -58,7 +58,7 @@ def make(tmp_path: Path, *, secure: bool = False) -> TestClient[Litestar]:
     def cases(request: Req) -> Response[Any]:
         return pages.render(request, "own/page.html", title="Cases", words="", crumbs=[("/page", "Page")])
 
-    def authenticate(*args: Any) -> Caller | None:
+    async def authenticate(*args: Any) -> Caller | None:
         if "who" not in args[3]:
             return None
         return Caller(kind="person", id="x", name="Odile", roles=frozenset({args[3]["who"]}))

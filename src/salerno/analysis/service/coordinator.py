@@ -30,7 +30,7 @@ from salerno.analysis.service.ports import HubDesk, HubParts
 from salerno.analysis.service.progress import progress_of, sentence_of
 from salerno.analysis.service.running import Runner
 from salerno.analysis.service.waiting import Pulses
-from salerno.analysis.wire import parse_from
+from salerno.analysis.wire import keys_known, parse_from
 from salerno.holdings.model import StudyFrame
 from salerno.identity.model import ParticipantRole
 from salerno.kernel.errors import Conflict, Invalid, NotFound, Refused, SalernoError
@@ -311,21 +311,47 @@ class Coordinator:
         except SalernoError as error:
             self._log_refusal(holder, seen["question"], error)
             raise
+        self._ring(header)
+
+    def take_share(self, holder: str, share: Share) -> bool:
+        """As `accept_share`, but at once: without database and without a look-up of keys.
+
+        Returns:
+            Whether it was taken; where not, `accept_share` knows what to do or what is wrong.
+        """
+        try:
+            if not keys_known(share.header, self._parts.resolver, holder):
+                return False
+            header = parse_from(share.header, ShareHeader, self._parts.resolver, holder)
+            if not self._put(holder, header, share):
+                return False
+        except SalernoError:
+            return False
+        self._ring(header)
+        return True
+
+    def _ring(self, header: ShareHeader) -> None:
         step = (header.question_id, header.run, header.round)
         if header.refusal is not None or self._board.complete(*step):
             self.bell.ring(run_topic(header.question_id))
 
-    def _keep(self, holder: str, header: ShareHeader, share: Share) -> None:
-        """Check and keep a share; on the board where its round is there, else in the database."""
+    def _put(self, holder: str, header: ShareHeader, share: Share) -> bool:
+        """Check a share and keep it on the board; False where its round is not there."""
         key = (header.question_id, header.run, header.round, holder)
         expected = self._board.expected(*key)
-        if expected is not None:
-            check_share(header, expected, share)
-            kept = self._board.put(*key, share)
-            if kept is not None:
-                if kept != share:
-                    raise _second_share()
-                return
+        if expected is None:
+            return False
+        check_share(header, expected, share)
+        kept = self._board.put(*key, share)
+        if kept is not None and kept != share:
+            raise _second_share()
+        return kept is not None
+
+    def _keep(self, holder: str, header: ShareHeader, share: Share) -> None:
+        """Check and keep a share; on the board where its round is there, else in the database."""
+        if self._put(holder, header, share):
+            return
+        key = (header.question_id, header.run, header.round, holder)
         with self._parts.opens() as desk:
             before = desk.store.share(*key)
             if before is not None and before == share:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Protocol
 
@@ -12,6 +13,7 @@ from salerno.identity.rules import (
     claimed_sender,
     key_named_by,
     replayed,
+    unknown_sender,
 )
 from salerno.identity.service.ports import Journal
 from salerno.kernel.errors import NotFound, Refused
@@ -22,6 +24,9 @@ from salerno.standards.vc import issuer_of, parse_credential
 
 class KeyResolver(Protocol):
     """Finds the public keys of a DID."""
+
+    def knows(self, did: str, *, kid: str = "") -> bool:
+        """Whether `resolve` answers at once, without a request."""
 
     def resolve(self, did: str, *, kid: str = "") -> DidDocument:
         """The DID's document; when it does not list the key `kid`, a fresher one is looked for.
@@ -47,8 +52,11 @@ class TrustStore(Protocol):
     def remove_participant(self, did: str) -> None:
         """Forget a participant."""
 
-    def burn(self, sender: str, jti: str, expires_at: datetime, now: datetime) -> bool:
-        """Note that a message came, until it expires; answers whether it is the first time."""
+    def burn(self, message: MessageClaims) -> bool:
+        """Note that a message came; answers whether it is the first time."""
+
+    def forget_messages(self, now: datetime) -> None:
+        """Forget the burnt messages that have expired."""
 
 
 class Trust:
@@ -127,7 +135,7 @@ class Trust:
         """
         found = self._store.participant(claimed_sender(token))
         if found is None:
-            raise Refused("message-unknown-sender", "The message is from nobody whom this node has admitted")
+            raise unknown_sender()
         return found
 
     def check_message(
@@ -156,14 +164,27 @@ class Trust:
             now=self._clock.now(),
         )
 
-    def burn_message(self, claims: MessageClaims) -> None:
-        """Count a checked message; it counts once.
+    def has_keys(self, token: str, sender: Participant) -> bool:
+        """Whether `check_message` can do without a request to the sender."""
+        return self.resolver.knows(sender.did, kid=key_named_by(token))
 
-        Raises:
-            Refused: ``message-replayed``.
+    def burn_messages(self, messages: Sequence[MessageClaims]) -> list[Participant | Refused]:
+        """Count checked messages; each counts once, and only while its sender is admitted.
+
+        Returns:
+            For each its sender, or why it does not count: ``message-unknown-sender`` or
+            ``message-replayed``.
         """
-        if not self._store.burn(claims.sender, claims.jti, claims.expires_at, self._clock.now()):
-            raise replayed()
+        self._store.forget_messages(self._clock.now())
+        senders = {did: self._store.participant(did) for did in {message.sender for message in messages}}
+        found: list[Participant | Refused] = []
+        for message in messages:
+            sender = senders[message.sender]
+            if sender is None:
+                found.append(unknown_sender())
+            else:
+                found.append(sender if self._store.burn(message) else replayed())
+        return found
 
     def record_refusal(self, token: str, *, method: str, path: str, reason: str) -> None:
         """Write down that a message was refused; call it in a transaction of its own.
