@@ -140,7 +140,7 @@ def answer(question: dict[str, Any], frame: Any) -> Any:
     state = method.start(question, scope)
     while not isinstance(state, Result):
         aggregate = method.local(frame.table, state)
-        sums = aggregate.finish(frame.compute(aggregate.expression))
+        sums = aggregate.finish(frame.compute(aggregate.expression, aggregate.numbers))
         state = method.step(method.guard(sums, state, scope), state)
     return state
 

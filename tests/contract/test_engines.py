@@ -34,10 +34,11 @@ import pytest
 from salerno.analysis.methods import METHODS, method_of, most_rounds
 from salerno.analysis.model import Released, Result, Scope, Sums
 from salerno.analysis.service.local import compute
+from salerno.holdings.engine.numbers import bind
 from salerno.holdings.engine.opening import IbisEngine
 from salerno.holdings.engine.reading import read_cohort, read_rows
 from salerno.holdings.engine.sources import open_source
-from salerno.holdings.model import EventDefinition, Holding, Population, StudyFrame
+from salerno.holdings.model import NO_NUMBERS, EventDefinition, Holding, Numbers, Population, StudyFrame
 from salerno.holdings.rules import columns_needed, split_rows
 from salerno.holdings.service import OpenedFrame, Persons, Stage
 from salerno.kernel.errors import Invalid, SalernoError, Unavailable
@@ -288,11 +289,16 @@ class Open:
     def __getattr__(self, name: str) -> Any:
         return getattr(self.frame, name)
 
-    def run(self, build: Callable[[ibis.Table], ibis.Table], stages: Sequence[Stage] = ()) -> pa.Table:
+    def run(
+        self,
+        build: Callable[[ibis.Table], ibis.Table],
+        stages: Sequence[Stage] = (),
+        numbers: Callable[[], Numbers] = lambda: NO_NUMBERS,
+    ) -> pa.Table:
         with self.frame.staged(stages) as made:
             expression = build(made)
             self.frame.check(expression, made)
-            return self.frame.compute(expression)
+            return self.frame.compute(expression, numbers())
 
 
 @pytest.fixture(scope="session")
@@ -355,13 +361,18 @@ class Recording:
     def __getattr__(self, name: str) -> Any:
         return getattr(self.open, name)
 
-    def run(self, build: Callable[[ibis.Table], ibis.Table], stages: Sequence[Stage] = ()) -> pa.Table:
+    def run(
+        self,
+        build: Callable[[ibis.Table], ibis.Table],
+        stages: Sequence[Stage] = (),
+        numbers: Callable[[], Numbers] = lambda: NO_NUMBERS,
+    ) -> pa.Table:
         def noted(table: ibis.Table) -> ibis.Table:
             expression = build(table)
-            self.asked += str(ibis.to_sql(expression, dialect="duckdb"))
+            self.asked += str(ibis.to_sql(bind(expression, numbers()), dialect="duckdb"))
             return expression
 
-        return self.open.run(noted, stages)
+        return self.open.run(noted, stages, numbers)
 
 
 SCOPE_HOLDERS = {"holders": tuple(HOLDERS), "names": HOLDERS}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import Any
 
 import ibis
@@ -14,7 +15,10 @@ import pytest
 
 from salerno.analysis.methods import method_of
 from salerno.analysis.model import Result
-from salerno.holdings.engine import vectors
+from salerno.holdings.engine import blocks, vectors
+from salerno.holdings.engine.numbers import bind
+from salerno.holdings.engine.operations import NotVectors, Unmet
+from salerno.holdings.model import NO_NUMBERS, Numbers
 from tests.unit.analysis.methods.harness import run_views, scope_of, views_of
 
 ROWS = 30_000  # several blocks
@@ -45,11 +49,18 @@ def _table(rows: pa.Table) -> ir.Table:
     return connection.table("numbers")
 
 
-def by_numpy(expression: ir.Table) -> pa.Table | None:
-    plan = vectors.plan(expression)
-    assert plan is not None
-    reader = plan.rows.to_pyarrow_batches(chunk_size=10_000)
-    return vectors.compute(plan, reader)
+def carried_out(plan: vectors.Plan, numbers: Numbers = NO_NUMBERS) -> pa.Table:
+    read = plan.rows.to_pyarrow_batches(chunk_size=10_000)
+    return blocks.compute(plan, map(blocks.columns_of, read), numbers)
+
+
+def by_numpy(expression: ir.Table, numbers: Numbers = NO_NUMBERS) -> pa.Table | None:
+    plans = vectors.plans(expression)
+    assert plans
+    for plan in plans:
+        with suppress(NotVectors):
+            return carried_out(plan, numbers)
+    return None
 
 
 def rows_of(table: pa.Table, keys: Sequence[str] = ()) -> list[tuple[Any, ...]]:
@@ -121,11 +132,11 @@ def test_nobody_meets_the_filter(view: ir.Table) -> None:
 
 def test_left_to_the_engine(view: ir.Table) -> None:
     few = view.aggregate(a=view.x0.sum(), b=view.x1.sum())
-    assert vectors.plan(few) is None  # not worth it
-    assert vectors.plan(view.aggregate(**products(view, t=view.sex.nunique()))) is None
-    assert vectors.plan(view.aggregate(**products(view, t=view.x0.sum(where=view.x1 > 0)))) is None
-    assert vectors.plan(view.aggregate(**products(view, t=view.x0.round().sum()))) is None
-    assert vectors.plan(view.select("x0")) is None
+    assert vectors.plans(few) == ()  # not worth it
+    assert vectors.plans(view.aggregate(**products(view, t=view.sex.nunique()))) == ()
+    assert vectors.plans(view.aggregate(**products(view, t=view.x0.sum(where=view.x1 > 0)))) == ()
+    assert vectors.plans(view.aggregate(**products(view, t=view.x0.round().sum()))) == ()
+    assert vectors.plans(view.select("x0")) == ()
 
 
 @pytest.mark.parametrize(
@@ -142,8 +153,9 @@ def test_what_has_no_value_somewhere_is_left_to_the_engine(
     view: ir.Table, value: Callable[[ir.Table], ir.Value]
 ) -> None:
     changed = view.mutate(z=value(view))
-    plan = vectors.plan(changed.aggregate(**products(changed, z=changed.z.sum())))
-    assert plan is None or vectors.compute(plan, plan.rows.to_pyarrow_batches()) is None
+    for plan in vectors.plans(changed.aggregate(**products(changed, z=changed.z.sum()))):
+        with pytest.raises(NotVectors):
+            carried_out(plan)
 
 
 def test_missing_values_are_left_to_the_engine() -> None:
@@ -151,6 +163,31 @@ def test_missing_values_are_left_to_the_engine() -> None:
     view = _table(table)
     assert by_numpy(view.aggregate(**products(view))) is None
     same(view.filter(view.x2.notnull()).aggregate(**products(view.filter(view.x2.notnull()))))
+
+
+def test_rows_that_meet_the_filter_are_not_asked_of_the_engine(view: ir.Table) -> None:
+    kept = view.filter((view.years > 0) & view.x0.notnull()).mutate(z=view.x0 * 2.0)
+    kept = kept.filter(kept.z < 1e9)
+    expression = kept.aggregate(n=kept.count(), **products(kept))
+    first, second = vectors.plans(expression)
+    assert first.rows.op().parent == view.op()
+    assert carried_out(first).to_pylist() == carried_out(second).to_pylist()
+    with pytest.raises(Unmet):
+        carried_out(vectors.plans(view.filter(view.x0 > 0).aggregate(**products(view)))[0])
+
+
+def test_numbers_are_given_with_each_computation(view: ir.Table) -> None:
+    a, b, c, d = (ibis.param("float64") for _ in range(4))
+    kept = view.mutate(z=view.x0 * a + view.x1 * b + view.x2 * c + view.years + d, w=view.ill * a)
+    expression = kept.aggregate(
+        zx=(kept.z * kept.x3).sum(), e=kept.z.exp().sum(), w=kept.w.sum(), **products(view)
+    )
+    for values in ([0.5, -1.0, 2.0, 1e-3], [1.0, 0.0, 0.1, -3.0]):
+        numbers = {place.op(): value for place, value in zip((a, b, c, d), values, strict=True)}
+        found = by_numpy(expression, numbers)
+        assert found is not None
+        wanted = bind(expression, numbers).to_pyarrow()
+        assert rows_of(found)[0] == pytest.approx(rows_of(wanted)[0], rel=1e-11)
 
 
 def test_many_groups_are_left_to_the_engine(view: ir.Table) -> None:
@@ -182,8 +219,7 @@ def test_methods_give_the_same_answer(
     fetch = ir.Table.to_pyarrow
 
     def sums(expression: ir.Table, **kwargs: Any) -> pa.Table:
-        plan = vectors.plan(expression)
-        found = None if plan is None else vectors.compute(plan, plan.rows.to_pyarrow_batches())
+        found = by_numpy(expression) if vectors.plans(expression) else None
         used.append(found is not None)
         return fetch(expression, **kwargs) if found is None else found
 

@@ -19,6 +19,7 @@ A cluster lies within one holder: the same value at two holders is two clusters.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import ibis.expr.types as ir
@@ -36,11 +37,13 @@ from salerno.analysis.sums.cox_closing import clocked_events, local_residuals, o
 from salerno.analysis.sums.cox_model import CoxFit, Model, PersonCount, answer, shared_score
 from salerno.analysis.sums.design import design_of
 from salerno.analysis.sums.hazards import Hazards, Rows
+from salerno.analysis.sums.kept import filled, for_same, places
 from salerno.analysis.sums.life_table import is_coarse
 from salerno.analysis.sums.newton import Maximum, Newton, advance
 from salerno.analysis.sums.regression import Survey, released_by
 from salerno.analysis.sums.risk_sets import full
 from salerno.analysis.sums.told_times import grid_times
+from salerno.holdings.model import Numbers
 from salerno.kernel.errors import Invalid
 
 NAME = "cox"
@@ -136,22 +139,35 @@ def local(view: ir.Table, state: State) -> Aggregate:
         return replace(state.persons.local(view, state.model), released=_released(view, state.model))
     if isinstance(state, Surveying):
         return _local_survey(view, state)
-    complete = state.model.complete(view)
     if isinstance(state, Timing):
         hazards = state.fitting.fit.hazards
-        expression = hazards.expression(view, complete, state.fitting.search.at)
-        return Aggregate(expression, lambda rows: {"died": hazards.death_counts(rows)})
+        expression, numbers = _at(view, state.model, hazards, state.fitting.search.at)
+        return Aggregate(expression, lambda rows: {"died": hazards.death_counts(rows)}, numbers=numbers)
     fit, hazards = state.fit, state.fit.hazards
     at = state.maximum.coefficients if isinstance(state, Finishing) else state.search.at
     if isinstance(state, Finishing) and state.is_residual:
         paths = None if state.model.by_holder else fit.paths(state.sums or {})
-        return local_residuals(view, complete, hazards, state.model.closing, at, paths)
-    expression = hazards.expression(view, complete, at)
+        return local_residuals(view, state.model.complete(view), hazards, state.model.closing, at, paths)
+    expression, numbers = _at(view, state.model, hazards, at)
     if isinstance(state, Finishing):
-        return Aggregate(expression, _closing_sums(view, state, at))
-    if state.model.by_holder:
-        return Aggregate(expression, lambda rows: hazards.own_score(rows, at))
-    return Aggregate(expression, lambda rows: hazards.shared_parts(rows, fit.cells, fit.ticks, at))
+        finish = _closing_sums(view, state, at)
+    elif state.model.by_holder:
+        finish = partial(hazards.own_score, coefficients=at)
+    else:
+        finish = partial(hazards.shared_parts, cells=fit.cells, ticks=fit.ticks, coefficients=at)
+    return Aggregate(expression, finish, numbers=numbers)
+
+
+def _at(view: ir.Table, model: Model, hazards: Hazards, at: NDArray[np.float64]) -> tuple[ir.Table, Numbers]:
+    """The aggregate of the rows by time, and the numbers that make it that of one point."""
+    expression, where = _by_time(view, model, hazards)
+    return expression, filled(where, hazards.design.unscaled(at))
+
+
+@for_same
+def _by_time(view: ir.Table, model: Model, hazards: Hazards) -> tuple[ir.Table, list[ir.FloatingScalar]]:
+    where = places(hazards.size)
+    return hazards.expression(view, model.complete(view), where), where
 
 
 def guard(sums: Sums, state: State, scope: Scope) -> Sums:

@@ -170,7 +170,7 @@ def local(view: ir.Table, state: State) -> Aggregate:
     if own not in rounds:  # it has ended already, and waits for the others
         return Aggregate(view.aggregate(n=view.count()), lambda _: slots({}))
     inner = rounds[own]
-    return Aggregate(inner.expression, lambda table: slots(inner.finish(table)), inner.released)
+    return replace(inner, finish=lambda table: slots(inner.finish(table)))
 
 
 def guard(sums: Sums, state: State, scope: Scope) -> Sums:

@@ -12,7 +12,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from salerno.holdings.model import Dictionary, Learning, Task, Trained
+from salerno.holdings.model import Dictionary, Learning, Numbers, Task, Trained
 from salerno.permits.model import DisclosurePolicy
 
 Question = Mapping[str, Any]
@@ -72,11 +72,13 @@ class Aggregate:
         expression: One Ibis aggregate over the permitted view, one row or one row per group.
         finish: Turns the aggregated rows into sums of the layout that the state fixes; pure.
         released: Told in the first round: the sets of persons that the answer's figures will rest on.
+        numbers: Values of the expression's parameters, where it stays the same from round to round.
     """
 
     expression: ibis.Table
     finish: Callable[[pa.Table], Sums]
     released: tuple[Released, ...] = ()
+    numbers: Numbers = field(default_factory=dict)
 
 
 class Stage(Protocol):

@@ -10,6 +10,7 @@ import ibis
 from salerno.analysis.methods import stages_of
 from salerno.analysis.model import Aggregate, Method, Released, Scope, Stage, Sums, Training
 from salerno.analysis.service.ports import View
+from salerno.analysis.sums.kept import for_same
 from salerno.catalogue.model import Datatype
 from salerno.holdings.model import Dictionary
 from salerno.holdings.service import Persons
@@ -32,9 +33,10 @@ def compute(view: View, method: Method, state: Any, scope: Scope, holder_name: s
     """
     training: Training | None = method.train(state) if hasattr(method, "train") else None
     parts: list[Aggregate] = []
+    own = view.dictionary
 
     def agreed(table: ibis.Table) -> ibis.Table:
-        return _agreed(table, view.dictionary, scope, holder_name)
+        return _agreed(table, own, scope, holder_name)
 
     stages = stages_of(method, state)
 
@@ -49,7 +51,8 @@ def compute(view: View, method: Method, state: Any, scope: Scope, holder_name: s
     try:
         if training is not None:
             return training.finish(view.train(rows_of, training.learning, training.task))
-        rows = view.run(build, _made_of(stages, (scope, holder_name), agreed))
+        made = _made_of(stages, (scope, holder_name), agreed)
+        rows = view.run(build, made, lambda: parts[-1].numbers)
         return parts[-1].finish(rows)
     except SalernoError:
         raise
@@ -106,6 +109,7 @@ def _failed(method: Method, holder_name: str, error: Exception) -> Invalid:
     )
 
 
+@for_same
 def _agreed(table: ibis.Table, own: Dictionary, scope: Scope, holder_name: str) -> ibis.Table:
     """The view's common columns; whole numbers become numbers where other holders have those."""
     columns: dict[str, Any] = {}

@@ -16,7 +16,7 @@ from salerno.analysis.service.entries import LedgerStore
 from salerno.analysis.service.records import AgentStore, HubStore
 from salerno.analysis.wire import KeyResolver
 from salerno.catalogue.model import DatasetDescription
-from salerno.holdings.model import AccessRequest, Dictionary, Learning, Task, Trained
+from salerno.holdings.model import AccessRequest, Dictionary, Learning, Numbers, Task, Trained
 from salerno.holdings.service import Persons, Stage, Tell
 from salerno.identity.model import Participant, ParticipantRole
 from salerno.permits.model import DataPermit, DisclosurePolicy, IssuedPermit
@@ -109,8 +109,13 @@ class View(Protocol):
         """The permit that it stands on."""
         ...
 
-    def run(self, build: Callable[[ibis.Table], ibis.Table], stages: Sequence[Stage] = ()) -> pa.Table:
-        """Compute one aggregate of the view, or of rows that are made of it in stages."""
+    def run(
+        self,
+        build: Callable[[ibis.Table], ibis.Table],
+        stages: Sequence[Stage] = (),
+        numbers: Callable[[], Numbers] = ...,
+    ) -> pa.Table:
+        """Compute one aggregate of the view, or of rows that are made of it in stages, with its numbers."""
         ...
 
     def train(self, build: Callable[[ibis.Table], ibis.Table], learning: Learning, task: Task) -> Trained:

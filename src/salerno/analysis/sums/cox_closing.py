@@ -13,6 +13,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from salerno.analysis.model import Aggregate, Sums
+from salerno.analysis.sums.columns import real
 from salerno.analysis.sums.hazards import DIED, ENTERED, LEFT, Hazards, Rows
 from salerno.analysis.sums.risk_sets import (
     Drift,
@@ -182,10 +183,11 @@ def local_residuals(
     Source:
         Lin and Wei, JASA 84 (1989) 1074; Therneau and Grambsch, Modeling Survival Data (2000), sec. 7.1.
     """
+    at = [real(number) for number in hazards.design.unscaled(coefficients)]
     if closing.cluster:
-        rows = hazards.rows(view, complete, coefficients, cluster=view[closing.cluster])
+        rows = hazards.rows(view, complete, at, cluster=view[closing.cluster])
     else:
-        rows = hazards.rows(view, complete, coefficients).mutate(cluster=ibis.row_number())
+        rows = hazards.rows(view, complete, at).mutate(cluster=ibis.row_number())
     strata = [f"stratum{i}" for i in range(len(hazards.strata))]
     keys = [f"key{i}" for i in range(len(hazards.design.factors))]
     start = ["start"] if hazards.follow.start is not None else []

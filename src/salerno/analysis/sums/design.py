@@ -176,16 +176,20 @@ class Design:
         result: Array = sums / np.array([self.scales[a] * self.scales[b] for a, b in self.pairs()])
         return result
 
-    def predictor(self, columns: Mapping[str, ir.Value], coefficients: Array) -> ir.Value:
+    def unscaled(self, coefficients: Array) -> list[float]:
+        """Coefficients of the columns that are centred but not scaled, from those of the scaled ones."""
+        scales = [self.scales[column.part] for column in self.columns]
+        return [float(value) / scale for value, scale in zip(coefficients.tolist(), scales, strict=True)]
+
+    def predictor(self, columns: Mapping[str, ir.Value], coefficients: Sequence[ir.Value]) -> ir.Value:
         """The linear predictor.
 
         Args:
             columns: `part_columns`, and the factors as ``key0``, ``key1``, ….
-            coefficients: Of the centred and scaled columns.
+            coefficients: `unscaled` ones, or places for them.
         """
-        by_part: dict[int, dict[tuple[int, ...], list[tuple[tuple[int, ...], float]]]] = {}
-        for column, coefficient in zip(self.columns, coefficients.tolist(), strict=True):
-            coefficient /= self.scales[column.part]
+        by_part: dict[int, dict[tuple[int, ...], list[tuple[tuple[int, ...], ir.Value]]]] = {}
+        for column, coefficient in zip(self.columns, coefficients, strict=True):
             numbers = tuple(number for number, _ in column.levels)
             levels = tuple(level for _, level in column.levels)
             by_part.setdefault(column.part, {}).setdefault(numbers, []).append((levels, coefficient))
@@ -203,18 +207,18 @@ class Design:
         self,
         columns: Mapping[str, ir.Value],
         numbers: tuple[int, ...],
-        entries: list[tuple[tuple[int, ...], float]],
+        entries: list[tuple[tuple[int, ...], ir.Value]],
     ) -> ir.Value:
         """The coefficient of a row's levels, zero for reference levels."""
         if not numbers:
-            return real(entries[0][1])
+            return entries[0][1]
         branches = []
         for levels, coefficient in entries:
             condition = None
             for number, level in zip(numbers, levels, strict=True):
                 equal = columns[f"key{number}"] == self.factors[number].values[level]
                 condition = equal if condition is None else condition & equal
-            branches.append((condition, real(coefficient)))
+            branches.append((condition, coefficient))
         return ibis.cases(*branches, else_=real(0))
 
 

@@ -62,11 +62,12 @@ class Hazards:
         return int(np.prod([len(f.levels) for f in self.strata], dtype=np.int64))
 
     def rows(
-        self, view: ir.Table, complete: ir.BooleanValue, coefficients: Array, **more: ir.Value
+        self, view: ir.Table, complete: ir.BooleanValue, coefficients: Sequence[ir.Value], **more: ir.Value
     ) -> ir.Table:
         """Complete rows with times, strata, parts ``p1``, …, and exp(eta) times these, ``v0``, ``v1``, ….
 
         Times are ticks when the holders share a grid, and the column itself within one holder.
+        Coefficients are `Design.unscaled` ones, or places for them.
         """
         kept = view.filter(complete)
         follow = self.follow
@@ -101,7 +102,9 @@ class Hazards:
         parts = range(1, len(self.design.parts))
         return rows.mutate(**{f"v{i}": rows.v0 * rows[f"p{i}"] for i in parts}) if len(parts) else rows
 
-    def expression(self, view: ir.Table, complete: ir.BooleanValue, coefficients: Array) -> ir.Table:
+    def expression(
+        self, view: ir.Table, complete: ir.BooleanValue, coefficients: Sequence[ir.Value]
+    ) -> ir.Table:
         """One aggregate: rows by stratum, time, event and factor levels; and by entry, if there are any."""
         rows = self.rows(view, complete, coefficients)
         leaving = rows.mutate(kind=rows.died.ifelse(DIED, LEFT).cast("int64"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import ibis
@@ -26,6 +27,7 @@ from salerno.analysis.sums.columns import (
 )
 from salerno.analysis.sums.design import Design, codes_of, evaluate, is_defined
 from salerno.analysis.sums.families import Family, log_factorial
+from salerno.analysis.sums.kept import filled, for_same, places
 from salerno.analysis.sums.regression import Survey, released_by, right_side
 from salerno.analysis.terms import Numeric
 from salerno.catalogue.model import Variable
@@ -91,6 +93,10 @@ class Point:
     shift: float = 0.0
     null_at: float | None = None
 
+    def numbers(self, design: Design) -> list[float]:
+        """Coefficients of the design's unscaled columns, the shift, and the last one where there is one."""
+        return [*design.unscaled(self.at), self.shift, *([] if self.null_at is None else [self.null_at])]
+
 
 def local_survey(view: ir.Table, outcome: Outcome, survey: Survey) -> Aggregate:
     """Counts and sums of response, weights and terms."""
@@ -147,8 +153,28 @@ def local_step(
         point: Where.
         spread: Whether to sum the linear predictor and its square too.
     """
+    expression, where, others = _step(view, outcome, design, point.null_at is not None, spread)
+
+    def finish(table: pa.Table) -> Sums:
+        codes = codes_of(table, design.factors)
+        return {
+            "information": _information(table, codes, design),
+            "gradient": _score(table, codes, design),
+            "log_likelihood": np.array(doubles(table, "ll").sum()),
+            **{name: np.array(doubles(table, name).sum()) for name in others},
+        }
+
+    return Aggregate(expression, finish, numbers=filled(where, point.numbers(design)))
+
+
+@for_same
+def _step(
+    view: ir.Table, outcome: Outcome, design: Design, with_null: bool, spread: bool
+) -> tuple[ir.Table, list[ir.FloatingScalar], list[str]]:
+    """A step's aggregate, the places of its point's numbers, and the names of its further sums."""
     family = outcome.family
-    rows = _rows_at(view, outcome, design, point)
+    where = places(len(design.columns) + 1 + with_null)
+    rows = _rows_at(view, outcome, design, where)
     residual, weight = family.residual(rows.y, rows.mu), family.weight(rows.y, rows.mu)
     if outcome.weights is not None:
         residual, weight = residual * rows.w, rows.w if weight is None else weight * rows.w
@@ -158,30 +184,19 @@ def local_step(
         **_gradient(rows, design),
         **_products(rows, design),
     }
+    others: dict[str, ir.Value] = {}
     if spread:
-        metrics |= {"eta": rows.eta.sum(), "eta2": (rows.eta * rows.eta).sum()}
-    if point.null_at is not None:
-        metrics |= {
+        others |= {"eta": rows.eta.sum(), "eta2": (rows.eta * rows.eta).sum()}
+    if with_null:
+        others |= {
             "null_ll": outcome.total(family.log_likelihood(rows.y, rows.null), rows),
             "null_gradient": outcome.total(family.residual(rows.y, rows.null), rows),
             "null_information": outcome.total(family.weight(rows.y, rows.null), rows),
         }
+    metrics |= others
     keys = [rows[f"key{i}"] for i in range(len(design.factors))]
     expression = rows.group_by(keys).aggregate(**metrics) if keys else rows.aggregate(**metrics)
-
-    def finish(table: pa.Table) -> Sums:
-        codes = codes_of(table, design.factors)
-        sums = {
-            "information": _information(table, codes, design),
-            "gradient": _score(table, codes, design),
-            "log_likelihood": np.array(doubles(table, "ll").sum()),
-        }
-        for name in metrics:
-            if name.startswith(("null", "eta")):
-                sums[name] = np.array(doubles(table, name).sum())
-        return sums
-
-    return Aggregate(expression, finish)
+    return expression, where, list(others)
 
 
 @dataclass(frozen=True)
@@ -208,7 +223,8 @@ def local_closing(
 ) -> Aggregate:
     """Pearson's statistic, expected information, squares of scores, and outcomes by bin of the predictor."""
     family = outcome.family
-    rows = _rows_at(view, outcome, design, point, more=[closing.cluster] if closing.cluster else [])
+    where = [real(number) for number in point.numbers(design)]
+    rows = _rows_at(view, outcome, design, where, more=[closing.cluster] if closing.cluster else [])
     residual = family.residual(rows.y, rows.mu)
     variance = family.variance(rows.mu)
     deviation = (rows.y - rows.mu) * (rows.y - rows.mu)
@@ -266,19 +282,32 @@ def local_closing(
 
 
 def _rows_at(
-    view: ir.Table, outcome: Outcome, design: Design, point: Point, more: list[str] | None = None
+    view: ir.Table,
+    outcome: Outcome,
+    design: Design,
+    where: Sequence[ir.FloatingScalar],
+    more: list[str] | None = None,
 ) -> ir.Table:
-    """Complete rows with ``y``, ``w``, ``o``, the parts, the linear predictor ``eta`` and the mean ``mu``."""
+    """Complete rows with ``y``, ``w``, ``o``, the parts, the linear predictor ``eta`` and the mean ``mu``.
+
+    Args:
+        view: The permitted view.
+        outcome: What is modelled.
+        design: By which columns.
+        where: `Point.numbers`, or places for them.
+        more: Further columns of the view.
+    """
     kept = view.filter(outcome.complete(view))
     given = outcome.rows(kept)
     columns = {**keys_of(kept, design.factors), **design.part_columns(kept, outcome.scope)}
-    eta = design.predictor(columns, point.at)
+    at, (shift, *null_at) = where[: len(design.columns)], where[len(design.columns) :]
+    eta = design.predictor(columns, at)
     if "o" in given:
         eta = eta + given["o"]
-    if point.shift:
-        eta = eta + real(point.shift)
-    if point.null_at is not None:
-        given["null"] = outcome.family.mean(given["o"] + real(point.null_at))
+    if outcome.family.name == "gaussian":  # the others have none
+        eta = eta + shift
+    for null in null_at:
+        given["null"] = outcome.family.mean(given["o"] + null)
     if more:
         given["cluster"] = kept[more[0]]
     return kept.select(**columns, **given, eta=eta, mu=outcome.family.mean(eta))

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Hashable, Iterable, Iterator
 
-import pyarrow as pa
+from salerno.holdings.engine.blocks import Columns
 
 
 class HeldRows:
@@ -20,11 +20,12 @@ class HeldRows:
     def __init__(self, most_bytes: int, seconds: float = 20.0) -> None:
         self._most_bytes = most_bytes
         self._seconds = seconds
-        self._rows: tuple[str, list[pa.RecordBatch]] | None = None
+        self._rows: tuple[str, list[Columns]] | None = None
+        self._met: set[Hashable] = set()
         self._used_at = 0.0
         self._timer: threading.Timer | None = None
 
-    def batches(self, query: str, read: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    def rows(self, query: str, read: Iterable[Columns]) -> Iterator[Columns]:
         """The rows of a query: those that are held, else those that are read now."""
         held = self._rows
         if held is not None and held[0] == query:
@@ -32,19 +33,29 @@ class HeldRows:
             yield from held[1]
             return
         self._rows = None
-        kept: list[pa.RecordBatch] | None = []
+        kept: list[Columns] | None = []
         size = 0
-        for batch in read:
-            size += batch.nbytes
+        for columns in read:
+            size += columns.nbytes
             if size > self._most_bytes:
                 kept = None
             if kept is not None:
-                kept.append(batch)
-            yield batch
+                kept.append(columns)
+            yield columns
         if kept is not None:
             self._rows = query, kept
+            self._met = set()
             self._used_at = time.monotonic()
             self._drop_when_idle()
+
+    def meet(self, query: str, condition: Hashable) -> bool:
+        """Whether the rows of a query are held and known to meet a condition."""
+        return self._rows is not None and self._rows[0] == query and condition in self._met
+
+    def note(self, query: str, condition: Hashable) -> None:
+        """Know from now on that the rows of a query meet a condition."""
+        if self._rows is not None and self._rows[0] == query:
+            self._met.add(condition)
 
     @property
     def holds_rows(self) -> bool:

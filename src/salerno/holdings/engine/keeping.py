@@ -15,7 +15,7 @@ import pyarrow as pa
 from salerno.holdings.engine.opening import IbisEngine
 from salerno.holdings.engine.source import EngineLimits
 from salerno.holdings.engine.sources import stamp
-from salerno.holdings.model import Dictionary, Holding, KeptFor, StudyFrame
+from salerno.holdings.model import NO_NUMBERS, Dictionary, Holding, KeptFor, Numbers, StudyFrame
 from salerno.holdings.service import OpenedFrame, Persons, Stage, Tell
 from salerno.kernel.values import digest
 from salerno.permits.model import DataScope
@@ -57,10 +57,10 @@ class SharedFrame:
         with self._kept.lock:
             return self._kept.frame.rows(expression)
 
-    def compute(self, expression: ir.Table) -> pa.Table:
+    def compute(self, expression: ir.Table, numbers: Numbers = NO_NUMBERS) -> pa.Table:
         """Run an expression on the holder's engine, one at a time per frame."""
         with self._kept.lock:
-            return self._kept.frame.compute(expression)
+            return self._kept.frame.compute(expression, numbers)
 
     def persons(self, build: Tell, secret: bytes, most: int) -> list[Persons]:
         """Whom figures rest on."""

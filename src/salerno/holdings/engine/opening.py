@@ -30,11 +30,13 @@ from salerno.holdings.engine.sources import open_source, stamp
 from salerno.holdings.engine.stages import Stages
 from salerno.holdings.engine.studies import attrition_steps, describe_study, study_table
 from salerno.holdings.model import (
+    NO_NUMBERS,
     AttritionStep,
     Dictionary,
     Holding,
     KeptFor,
     Measured,
+    Numbers,
     PersonSets,
     StudyFrame,
 )
@@ -72,9 +74,9 @@ class IbisFrame:
         """Refuse what is not an aggregate over this frame, or over rows that are made of it, alone."""
         check_aggregate(expression, self.table if rows is None else rows)
 
-    def compute(self, expression: ir.Table) -> pa.Table:
+    def compute(self, expression: ir.Table, numbers: Numbers = NO_NUMBERS) -> pa.Table:
         """Run an expression on the holder's engine."""
-        return self._source.sums(expression)
+        return self._source.sums(expression, numbers)
 
     def rows(self, expression: ir.Table) -> pa.Table:
         """Rows of this frame alone, for a program in the holder's own sandbox."""

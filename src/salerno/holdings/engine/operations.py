@@ -12,14 +12,18 @@ from numpy.typing import NDArray
 
 
 class NotVectors(Exception):
-    """The expression, or its data, are not for this way."""
+    """The expression, or what it comes to on these data, is not for this way."""
+
+
+class Unmet(NotVectors):
+    """The rows are not for this way: some have no value, or do not meet the filter."""
 
 
 @dataclass(frozen=True)
 class Coded:
     """A column as codes into its distinct values."""
 
-    codes: NDArray[np.int64]
+    codes: NDArray[np.integer[Any]]
     values: tuple[Any, ...]
 
     def among(self, wanted: Iterable[Any]) -> NDArray[np.bool_]:
@@ -47,22 +51,22 @@ def as_whole(value: Vector) -> Vector:
     return np.asarray(value, dtype=np.int64)
 
 
-def _divide(above: Vector, below: Vector) -> Vector:
+def _divide(above: Vector, below: Vector, out: Any = None) -> Vector:
     if not np.all(below):
         raise NotVectors
-    return np.true_divide(above, below)
+    return np.true_divide(above, below, out=out)
 
 
-def _logarithm(value: Vector) -> Vector:
-    if not np.all(value > 0):
+def _logarithm(value: Vector, out: Any = None) -> Vector:
+    if not np.min(value, initial=1.0) > 0:  # nor where it is no number
         raise NotVectors
-    return np.log(value)
+    return np.log(value, out=out)
 
 
-def _root(value: Vector) -> Vector:
-    if not np.all(value >= 0):
+def _root(value: Vector, out: Any = None) -> Vector:
+    if not np.min(value, initial=0.0) >= 0:
         raise NotVectors
-    return np.sqrt(value)
+    return np.sqrt(value, out=out)
 
 
 def _power(base: Vector, exponent: Vector) -> Vector:
@@ -134,3 +138,6 @@ FUNCTIONS: Mapping[type[ops.Value], Callable[..., Vector]] = {
     ops.NotEquals: _differs,
 }
 """How each operation is evaluated; an expression with any other one stays with the engine."""
+
+IN_PLACE = frozenset({ops.Divide, ops.Ln, ops.Sqrt})
+"""Operations that write into given memory, beside numpy's own."""

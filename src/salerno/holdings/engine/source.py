@@ -13,6 +13,8 @@ import ibis
 import ibis.expr.operations as ops
 import pyarrow as pa
 
+from salerno.holdings.engine.numbers import bind
+from salerno.holdings.model import NO_NUMBERS, Numbers
 from salerno.kernel.errors import Invalid, SalernoError, Unavailable, near
 
 
@@ -130,9 +132,9 @@ class Source:
     def _fetch(self, expression: ibis.Table) -> pa.Table:
         return self.backend.to_pyarrow(expression)
 
-    def sums(self, expression: ibis.Table) -> pa.Table:
-        """As `fetch`, for an aggregate: in the way that costs the engine least."""
-        return self.fetch(expression)
+    def sums(self, expression: ibis.Table, numbers: Numbers = NO_NUMBERS) -> pa.Table:
+        """As `fetch`, for an aggregate with its numbers: in the way that costs the engine least."""
+        return self.fetch(bind(expression, numbers))
 
     def text_of(self, expression: ibis.Table) -> str:
         """The expression in the engine's own words: the same text, the same rows."""

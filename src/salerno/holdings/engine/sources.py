@@ -6,16 +6,17 @@ import os
 import re
 import shutil
 import tempfile
-from collections.abc import Callable, Mapping
-from functools import cached_property
+from collections.abc import Callable, Hashable, Mapping
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any
 
 import duckdb
 import ibis
+import ibis.expr.operations as ops
 import pyarrow as pa
 
-from salerno.holdings.engine import vectors
+from salerno.holdings.engine import blocks, vectors
 from salerno.holdings.engine.csv_files import (
     cache_path,
     convert,
@@ -25,10 +26,12 @@ from salerno.holdings.engine.csv_files import (
     read_csv_sql,
 )
 from salerno.holdings.engine.held import HeldRows
+from salerno.holdings.engine.operations import NotVectors, Unmet
 from salerno.holdings.engine.postgres import open_postgres
 from salerno.holdings.engine.source import EngineLimits, Source
 from salerno.holdings.engine.spark import is_spark, open_spark
 from salerno.holdings.engine.trino import open_trino
+from salerno.holdings.model import NO_NUMBERS, Numbers
 from salerno.kernel.errors import Invalid, SalernoError, Unavailable
 
 CSV_SUFFIXES = (".csv", ".csv.gz", ".tsv", ".tsv.gz")
@@ -54,15 +57,33 @@ class DuckdbSource(Source):
     ) -> None:
         super().__init__(backend, names, on_close)
         self._held = HeldRows(memory_mb * 2**20 // 8)
+        self._unmet: set[Hashable] = set()
 
-    def sums(self, expression: ibis.Table) -> pa.Table:
-        """As `fetch`, for an aggregate: in the way that costs the engine least."""
-        plan = vectors.plan(expression) if self._threads <= vectors.FEW_THREADS else None
-        if plan is None:
-            return self.fetch(expression)
-        read = self.batches(plan.rows, rows=vectors.BATCH)
-        found = vectors.compute(plan, self._held.batches(self.text_of(plan.rows), read))
-        return self.fetch(expression) if found is None else found
+    def sums(self, expression: ibis.Table, numbers: Numbers = NO_NUMBERS) -> pa.Table:
+        """As `fetch`, for an aggregate with its numbers: in the way that costs the engine least."""
+        for plan in self._plans(expression.op()):
+            query = self.text_of(plan.rows)
+            told = (query, plan.filter)
+            if told in self._unmet:
+                continue
+            read = map(blocks.columns_of, self.batches(plan.rows, rows=vectors.BATCH))
+            try:
+                known = self._held.meet(*told)
+                found = blocks.compute(plan, self._held.rows(query, read), numbers, check=not known)
+            except Unmet:
+                self._unmet.add(told)  # and neither will the rows of the next round
+            except NotVectors:
+                continue
+            else:
+                self._held.note(*told)
+                return found
+        return super().sums(expression, numbers)
+
+    @cached_property
+    def _plans(self) -> Callable[[ops.Node], tuple[vectors.Plan, ...]]:
+        if self._threads > vectors.FEW_THREADS:
+            return lambda node: ()
+        return lru_cache(maxsize=16)(lambda node: vectors.plans(node.to_expr()))
 
     def close(self) -> None:
         """End the connection, and hold no rows."""

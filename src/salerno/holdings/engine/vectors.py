@@ -1,15 +1,20 @@
-"""Sums over rows by numpy, in blocks that fit the processor's cache, for the embedded engine.
+"""Sums over rows by numpy, in blocks that fit the processor's cache, for the embedded engine: the plan.
 
 A round of a regression is some dozens of sums of products of the same few columns. DuckDB makes each product
 a vector of its own and needs three to four times as long as numpy does with a block of rows that stays in the
-cache. So where an aggregate is of that kind, DuckDB only reads and filters the rows, and the rest of the same
-Ibis expression is evaluated here. What is not of that kind (other operations, missing values after the
-filter, many groups) stays with the engine; the sums are the same up to the order of addition.
+cache. So where an aggregate is of that kind, DuckDB only reads the rows, and the rest of the same Ibis
+expression is evaluated by `salerno.holdings.engine.blocks`. What is not of that kind (other operations,
+missing values after the filter, many groups) stays with the engine; the sums are the same up to the order of
+addition.
+
+Sums of products are one product of two matrices, and so is a linear predictor: all of a block that they are
+made of lies in the rows of one array, first what stands on the left of a product only, then what stands on
+both sides, then what stands on the right only.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,11 +23,10 @@ import ibis.expr.operations as ops
 import ibis.expr.types as ir
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from salerno.holdings.engine.operations import (
     FUNCTIONS,
-    Coded,
+    IN_PLACE,
     NotVectors,
     Vector,
     as_real,
@@ -39,14 +43,18 @@ BATCH = 65_536
 FEW_THREADS = 4
 """With more threads than this DuckDB's own way is done sooner, although it uses more processor time."""
 
-_BLOCK = 8_192
 _FEWEST_SUMS = 6
-_MOST_GROUPS = 256
+_FEWEST_TERMS = 3
+_WASTE = 6  # products of a matrix that nobody asked for cost this much less than those by themselves
 
 
 @dataclass(frozen=True)
-class _Step:
-    """One operation: its arguments and its result are places in a list of vectors."""
+class Step:
+    """One operation: its arguments and its result are places in a list of vectors.
+
+    Args:
+        into: Type of the result where it is written into given memory.
+    """
 
     compute: Callable[..., Vector]
     arguments: tuple[int, ...]
@@ -55,16 +63,48 @@ class _Step:
 
 
 @dataclass(frozen=True)
-class _Total:
-    """One metric: the sum of a vector, of a product of two, the number of rows, or a constant."""
+class Weighted:
+    """A sum of vectors, each times a number; both are places."""
+
+    vectors: tuple[int, ...]
+    numbers: tuple[int, ...]
+    target: int
+
+    @property
+    def arguments(self) -> tuple[int, ...]:
+        """What it is made of."""
+        return (*self.vectors, *self.numbers)
+
+
+@dataclass(frozen=True)
+class Total:
+    """One metric: a sum of products of two real vectors, of a whole one, the number of rows, or a constant.
+
+    Args:
+        places: The vectors; none for a number of rows or a constant.
+        real: Whether it is told as a double.
+    """
 
     places: tuple[int, ...]
     real: bool
     constant: int | float | None = None
 
-    def plus(self, one: Any, other: Any) -> Any:
-        """What two parts of the rows give together."""
-        return one + other if self.constant is None else one
+
+@dataclass(frozen=True)
+class Matrix:
+    """Which vectors are the rows of the array that products are taken of.
+
+    Args:
+        rows: Place of each row.
+        left: How many of them, from the first, stand on the left.
+        right: The first that stands on the right; so do all after it.
+        whole: Whether all products of left and right are taken at once, and not only those asked for.
+    """
+
+    rows: tuple[int, ...]
+    left: int
+    right: int
+    whole: bool
 
 
 @dataclass(frozen=True)
@@ -72,161 +112,114 @@ class Plan:
     """An aggregate, split into what the engine reads and what is summed here.
 
     Args:
-        rows: Columns to be read, filtered.
-        steps: What is computed on each block, in order.
+        rows: Columns to be read.
+        filter: What must hold for each row, and has not been asked of the engine.
+        conditions: Its places.
+        checks: Steps that the conditions need, in order.
+        steps: Steps that the sums need, in order.
         constants: Values by place.
+        parameters: Places of numbers that are given with each computation.
         columns: Place of each column of `rows`.
         groups: Place of each key.
         totals: The metrics.
+        size: Number of places.
         schema: Of the result: keys, then metrics.
     """
 
     rows: ir.Table
-    steps: tuple[_Step, ...]
+    filter: tuple[ops.Node, ...]
+    conditions: tuple[int, ...]
+    checks: tuple[Step | Weighted, ...]
+    steps: tuple[Step | Weighted, ...]
     constants: Mapping[int, Any]
+    parameters: Mapping[ops.Node, int]
     columns: Mapping[str, int]
     groups: tuple[int, ...]
-    totals: tuple[_Total, ...]
+    totals: tuple[Total, ...]
+    matrix: Matrix
     size: int
     schema: pa.Schema
 
 
-def plan(expression: ir.Table) -> Plan | None:
-    """How to compute an aggregate this way; None when it is better left to the engine."""
+def plans(expression: ir.Table) -> tuple[Plan, ...]:
+    """How to compute an aggregate this way, the cheapest first; none where it is better left to the engine.
+
+    The first reads all rows, and is for those which all meet the filter: these need no copy of the rows that
+    are left, and share what is read with sums over all rows. The second has the engine filter.
+    """
     top = expression.op()
     if not isinstance(top, ops.Aggregate):
-        return None
+        return ()
     if sum(isinstance(m, ops.Sum) and m.dtype.is_floating() for m in top.metrics.values()) < _FEWEST_SUMS:
-        return None
-    try:
-        source = _source(top.parent)
-        maker = _Maker(source)
-        groups = tuple(maker.place(key) for key in top.groups.values())
-        totals = tuple(maker.total(metric) for metric in top.metrics.values())
-    except NotVectors:
-        return None
+        return ()
+    found = []
+    for through in (True, False):
+        try:
+            found.append(_plan(expression, through=through))
+        except NotVectors:
+            continue
+    return tuple(found[:1] if found and not found[0].conditions else found)
+
+
+def _plan(expression: ir.Table, *, through: bool) -> Plan:
+    top = expression.op()
+    source, filters = _source(top.parent, through=through)
+    maker = _Maker(source)
+    conditions = tuple(maker.place(condition) for condition in filters)
+    groups = tuple(maker.place(key) for key in top.groups.values())
+    totals = tuple(maker.total(metric) for metric in top.metrics.values())
     if not maker.columns:
-        return None
+        raise NotVectors
     return Plan(
-        rows=maker.table.select(*maker.columns),
-        steps=tuple(maker.steps),
+        rows=maker.table.select(*sorted(maker.columns)),
+        filter=filters,
+        conditions=conditions,
+        checks=_needed(maker.steps, conditions),
+        steps=_needed(maker.steps, [*groups, *(place for total in totals for place in total.places)]),
         constants=maker.constants,
+        parameters=maker.parameters,
         columns=maker.columns,
         groups=groups,
         totals=totals,
+        matrix=_matrix([total.places for total in totals if len(total.places) == 2]),
         size=maker.size,
         schema=expression.schema().to_pyarrow(),
     )
 
 
-def compute(found: Plan, batches: Iterable[pa.RecordBatch]) -> pa.Table | None:
-    """The aggregated rows.
-
-    Args:
-        found: What to compute.
-        batches: The rows of `found.rows`.
-
-    Returns:
-        None where the data are not for this way: a column has missing values after the filter, a function
-        has no value somewhere, or there are many groups.
-    """
-    try:
-        return _compute(found, batches)
-    except NotVectors:
-        return None
+def _source(relation: ops.Relation, *, through: bool) -> tuple[ops.Relation, tuple[ops.Value, ...]]:
+    """The relation that a given one is made of, and the conditions on its rows."""
+    filters: list[ops.Value] = []
+    while isinstance(relation, ops.Project) or (through and isinstance(relation, ops.Filter)):
+        if isinstance(relation, ops.Filter):
+            filters.extend(relation.predicates)
+        relation = relation.parent
+    if not isinstance(relation, (ops.Filter, ops.PhysicalTable)):
+        raise NotVectors
+    return relation, tuple(filters)
 
 
-def _compute(found: Plan, batches: Iterable[pa.RecordBatch]) -> pa.Table:
-    totals: dict[tuple[Any, ...], list[Any]] = {}
-    work = _Work(found)
-    for batch in batches:
-        columns = {found.columns[n]: _vector(batch.column(n)) for n in batch.schema.names}
-        for start in range(0, batch.num_rows, _BLOCK):
-            size = min(_BLOCK, batch.num_rows - start)
-            block = {place: _cut(vector, start, start + size) for place, vector in columns.items()}
-            for key, values in work.sums(block, size):
-                known = totals.get(key)
-                if known is not None:
-                    parts = zip(found.totals, known, values, strict=True)
-                    values = [total.plus(one, other) for total, one, other in parts]
-                totals[key] = values
-            if len(totals) > _MOST_GROUPS:
-                raise NotVectors
-    if not totals and not found.groups:
-        totals[()] = [None if total.places else (total.constant or 0) for total in found.totals]
-    lines = [(*key, *values) for key, values in totals.items()]
-    columns_out = list(zip(*lines, strict=True)) if lines else [()] * len(found.schema)
-    arrays = [pa.array(c, type=field.type) for field, c in zip(found.schema, columns_out, strict=True)]
-    return pa.Table.from_arrays(arrays, schema=found.schema)
+def _needed(steps: Sequence[Step | Weighted], wanted: Iterable[int]) -> tuple[Step | Weighted, ...]:
+    """The steps that lead to some places."""
+    needed, found = set(wanted), []
+    for step in reversed(steps):
+        if step.target in needed:
+            needed.update(step.arguments)
+            found.append(step)
+    return tuple(reversed(found))
 
 
-class _Work:
-    """Runs a plan's steps over one block after the other, in the same memory."""
-
-    def __init__(self, found: Plan) -> None:
-        self._plan = found
-        self._vectors: list[Vector] = [found.constants.get(place) for place in range(found.size)]
-        self._room = {s.target: np.empty(_BLOCK, s.into) for s in found.steps if s.into is not None}
-
-    def sums(self, block: Mapping[int, Vector], size: int) -> Iterator[tuple[tuple[Any, ...], list[Any]]]:
-        """The metrics by group."""
-        self._run(block, size)
-        if not self._plan.groups:
-            yield (), [self._total(total, size) for total in self._plan.totals]
-            return
-        keys = [_coded(self._vectors[place], size) for place in self._plan.groups]
-        cells = np.zeros(size, dtype=np.int64)
-        for key in keys:
-            cells = cells * len(key.values) + key.codes
-        parts = [(cell, np.flatnonzero(cells == cell)) for cell in np.unique(cells).tolist()]
-        if len(parts) > _MOST_GROUPS:
-            raise NotVectors
-        vectors = list(self._vectors)
-        used = {place for total in self._plan.totals for place in total.places}
-        for cell, rows in parts:
-            for place in used:
-                if isinstance(vectors[place], np.ndarray):
-                    self._vectors[place] = vectors[place][rows]
-            levels = []
-            for key in reversed(keys):
-                cell, code = divmod(cell, len(key.values))
-                levels.append(key.values[code])
-            yield tuple(reversed(levels)), [self._total(total, len(rows)) for total in self._plan.totals]
-        self._vectors = vectors
-
-    def _run(self, block: Mapping[int, Vector], size: int) -> None:
-        vectors = self._vectors
-        for place, vector in block.items():
-            vectors[place] = vector
-        try:
-            with np.errstate(all="ignore"):
-                for step in self._plan.steps:
-                    given = [vectors[place] for place in step.arguments]
-                    if step.into is None:
-                        vectors[step.target] = step.compute(*given)
-                    else:
-                        vectors[step.target] = step.compute(*given, out=self._room[step.target][:size])
-        except TypeError:
-            raise NotVectors from None  # texts where numbers should be, or types that numpy keeps apart
-
-    def _total(self, total: _Total, size: int) -> Any:
-        if not total.places:
-            return size if total.constant is None else total.constant
-        values = [self._vectors[place] for place in total.places]
-        if any(isinstance(value, Coded) for value in values):
-            raise NotVectors
-        if len(values) == 2:
-            left, right = values
-            if not (_is_real(left) and _is_real(right)):
-                left, right = (np.broadcast_to(np.asarray(v, dtype=np.float64), (size,)) for v in values)
-            return float(left @ right)
-        value = values[0]
-        summed = value.sum() if isinstance(value, np.ndarray) and value.ndim else value * size
-        if not total.real:
-            return int(summed)
-        if not np.isfinite(summed):
-            raise NotVectors
-        return float(summed)
+def _matrix(products: Sequence[tuple[int, ...]]) -> Matrix:
+    left, right = (dict.fromkeys(product[side] for product in products) for side in (0, 1))
+    first = [place for place in left if place not in right]
+    both = [place for place in left if place in right]
+    last = [place for place in right if place not in left]
+    return Matrix(
+        rows=(*first, *both, *last),
+        left=len(left),
+        right=len(first),
+        whole=len(left) * len(right) <= _WASTE * len(products),
+    )
 
 
 class _Maker:
@@ -235,13 +228,15 @@ class _Maker:
     def __init__(self, source: ops.Relation) -> None:
         self.source = source
         self.table = source.to_expr()
-        self.steps: list[_Step] = []
+        self.steps: list[Step | Weighted] = []
         self.constants: dict[int, Any] = {}
+        self.parameters: dict[ops.Node, int] = {}
         self.columns: dict[str, int] = {}
         self.size = 0
         self._places: dict[ops.Value, int] = {}
+        self._one: int | None = None
 
-    def total(self, metric: ops.Value) -> _Total:
+    def total(self, metric: ops.Value) -> Total:
         """A metric."""
         real = metric.dtype.is_floating()
         while isinstance(metric, ops.Cast) and isinstance(metric.arg, (ops.Cast, ops.Sum, ops.CountStar)):
@@ -250,16 +245,16 @@ class _Maker:
             place = self.place(metric)
             if place not in self.constants:
                 raise NotVectors
-            return _Total((), real, self.constants[place])
+            return Total((), real, self.constants[place])
         if isinstance(metric, (ops.Sum, ops.CountStar)) and metric.where is None:
             if isinstance(metric, ops.CountStar):
-                return _Total((), real)
+                return Total((), real)
             summed = metric.arg
             while isinstance(summed, ops.Field) and isinstance(summed.rel, ops.Project):
                 summed = summed.rel.values[summed.name]
             if isinstance(summed, ops.Multiply) and summed.dtype.is_floating():
-                return _Total((self.place(summed.left), self.place(summed.right)), True)
-            return _Total((self.place(summed),), real)
+                return Total((self.place(summed.left), self.place(summed.right)), True)
+            return Total((self.place(summed), self._ones()) if real else (self.place(summed),), real)
         raise NotVectors
 
     def place(self, node: ops.Value) -> int:
@@ -272,9 +267,7 @@ class _Maker:
     def _make(self, node: ops.Value) -> int:
         if isinstance(node, ops.Field):
             if node.rel != self.source:
-                if not isinstance(node.rel, ops.Project):
-                    raise NotVectors
-                return self.place(node.rel.values[node.name])
+                return self._field(node)
             kind = self.table[node.name].type()
             if not (kind.is_float64() or kind.is_integer() or kind.is_boolean() or kind.is_string()):
                 raise NotVectors
@@ -284,6 +277,9 @@ class _Maker:
             if node.value is None:
                 raise NotVectors
             return self._constant(node.value)
+        if isinstance(node, ops.ScalarParameter):
+            self.parameters[node] = self._new()
+            return self.parameters[node]
         if isinstance(node, ops.Cast):
             return self._cast(node)
         if isinstance(node, ops.SearchedCase):
@@ -309,11 +305,52 @@ class _Maker:
         if isinstance(node, ops.Between):
             arguments = (node.arg, node.lower_bound, node.upper_bound)
             return self._step(between, *map(self.place, arguments))
+        if isinstance(node, ops.Add) and (found := self._weighted(node)) is not None:
+            return found
         known = FUNCTIONS.get(type(node))
         if known is None:
             raise NotVectors
         places = [self.place(value) for value in node.args if isinstance(value, ops.Value)]
-        return self._step(known, *places, into=_dtype(node) if isinstance(known, np.ufunc) else None)
+        in_place = isinstance(known, np.ufunc) or type(node) in IN_PLACE
+        return self._step(known, *places, into=_dtype(node) if in_place else None)
+
+    def _field(self, node: ops.Field) -> int:
+        """A column of a relation between the source and the sums."""
+        if isinstance(node.rel, ops.Project):
+            return self.place(node.rel.values[node.name])
+        if isinstance(node.rel, ops.Filter):
+            return self.place(ops.Field(node.rel.parent, node.name))
+        raise NotVectors
+
+    def _weighted(self, node: ops.Add) -> int | None:
+        """A chain of additions with several vectors times a number, as in a linear predictor."""
+        pairs: list[tuple[int, int]] = []
+        others: list[ops.Value] = []
+        for addend in _addends(node):
+            pair = self._times_number(addend)
+            if pair is None:
+                others.append(addend)
+            else:
+                pairs.append(pair)
+        if len(pairs) < _FEWEST_TERMS or not node.dtype.is_floating():
+            return None
+        vectors, numbers = zip(*pairs, strict=True)
+        last = self._new()
+        self.steps.append(Weighted(vectors, numbers, last))
+        for other in others:
+            last = self._step(np.add, last, self.place(other), into=_dtype(node))
+        return last
+
+    def _times_number(self, node: ops.Value) -> tuple[int, int] | None:
+        if not isinstance(node, ops.Multiply):
+            return None
+        left, right = self.place(node.left), self.place(node.right)
+        if self._is_number(right):
+            return left, right
+        return (right, left) if self._is_number(left) else None
+
+    def _is_number(self, place: int) -> bool:
+        return place in self.constants or place in self.parameters.values()
 
     def _cast(self, node: ops.Cast) -> int:
         if isinstance(node.arg, ops.Literal) and isinstance(node.arg.value, (str, int, float)):
@@ -337,8 +374,13 @@ class _Maker:
         if into is not None and all(place in self.constants for place in places):
             return self._constant(function(*(self.constants[place] for place in places)))
         target = self._new()
-        self.steps.append(_Step(function, places, target, into))
+        self.steps.append(Step(function, places, target, into))
         return target
+
+    def _ones(self) -> int:
+        if self._one is None:
+            self._one = self._constant(1.0)
+        return self._one
 
     def _constant(self, value: Any) -> int:
         place = self._new()
@@ -350,19 +392,19 @@ class _Maker:
         return self.size - 1
 
 
+def _addends(node: ops.Value) -> list[ops.Value]:
+    """What a chain of additions adds, from left to right."""
+    found: list[ops.Value] = []
+    while isinstance(node, ops.Add):
+        found.append(node.right)
+        node = node.left
+    return [node, *reversed(found)]
+
+
 def _is_null(node: ops.Value) -> bool:
     while isinstance(node, ops.Cast):
         node = node.arg
     return isinstance(node, ops.Literal) and node.value is None
-
-
-def _source(relation: ops.Relation) -> ops.Relation:
-    """The relation that a given one is a projection of."""
-    while isinstance(relation, ops.Project):
-        relation = relation.parent
-    if not isinstance(relation, (ops.Filter, ops.PhysicalTable)):
-        raise NotVectors
-    return relation
 
 
 def _dtype(node: ops.Value) -> np.dtype[Any]:
@@ -374,31 +416,3 @@ def _dtype(node: ops.Value) -> np.dtype[Any]:
     if kind.is_boolean():
         return np.dtype(np.bool_)
     raise NotVectors
-
-
-def _vector(column: pa.Array) -> Vector:
-    if column.null_count:
-        raise NotVectors
-    kind = column.type
-    if pa.types.is_boolean(kind) or pa.types.is_integer(kind) or pa.types.is_floating(kind):
-        return column.to_numpy(zero_copy_only=False)
-    coded = pc.dictionary_encode(column)
-    return Coded(coded.indices.to_numpy().astype(np.int64), tuple(coded.dictionary.to_pylist()))
-
-
-def _is_real(vector: Vector) -> bool:
-    return isinstance(vector, np.ndarray) and vector.ndim == 1 and vector.dtype == np.float64
-
-
-def _cut(vector: Vector, start: int, stop: int) -> Vector:
-    if isinstance(vector, Coded):
-        return Coded(vector.codes[start:stop], vector.values)
-    return vector[start:stop]
-
-
-def _coded(value: Vector, size: int) -> Coded:
-    """A key as codes."""
-    if isinstance(value, Coded):
-        return value
-    found, codes = np.unique(np.broadcast_to(np.asarray(value), (size,)), return_inverse=True)
-    return Coded(codes.astype(np.int64), tuple(found.tolist()))

@@ -20,9 +20,10 @@ from salerno.holdings.model.holding import (
     Measured,
     SourceKind,
 )
-from salerno.holdings.model.persons import Contributions, PersonSets, Told
+from salerno.holdings.model.persons import NO_NUMBERS, Contributions, Numbers, PersonSets, Told
 
 __all__ = [
+    "NO_NUMBERS",
     "AccessRequest",
     "App",
     "AttritionStep",
@@ -36,6 +37,7 @@ __all__ = [
     "KeptFor",
     "Learning",
     "Measured",
+    "Numbers",
     "PersonSets",
     "Population",
     "Rows",

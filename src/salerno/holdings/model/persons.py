@@ -1,16 +1,24 @@
-"""The persons behind figures, for the holder alone."""
+"""The numbers that go into figures, and the persons behind these, for the holder alone."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
     # The engine takes long to import, and commands that only show a holding do without.
+    import ibis.expr.operations as ops
     import ibis.expr.types as ir
     import numpy as np
     from numpy.typing import NDArray
     from pyroaring import BitMap
+
+Numbers = Mapping["ops.Node", float]
+"""Values of an expression's parameters (`ibis.param`): it stays the same from round to round, they do not."""
+
+NO_NUMBERS: Numbers = MappingProxyType({})
 
 
 class Told(Protocol):

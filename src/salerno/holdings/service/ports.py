@@ -10,6 +10,7 @@ import ibis
 import pyarrow as pa
 
 from salerno.holdings.model import (
+    NO_NUMBERS,
     App,
     Contributions,
     Dictionary,
@@ -17,6 +18,7 @@ from salerno.holdings.model import (
     KeptFor,
     Learning,
     Measured,
+    Numbers,
     PersonSets,
     StudyFrame,
     Task,
@@ -147,8 +149,8 @@ class OpenedFrame(Protocol):
         """Refuse an expression that is not an aggregate over this frame, or over such rows, alone."""
         ...
 
-    def compute(self, expression: ibis.Table) -> pa.Table:
-        """Run an expression on the holder's engine."""
+    def compute(self, expression: ibis.Table, numbers: Numbers = NO_NUMBERS) -> pa.Table:
+        """Run an expression on the holder's engine, with numbers for its parameters."""
         ...
 
     def rows(self, expression: ibis.Table) -> pa.Table:

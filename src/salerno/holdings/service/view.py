@@ -12,12 +12,14 @@ import ibis
 import pyarrow as pa
 
 from salerno.holdings.model import (
+    NO_NUMBERS,
     AccessRequest,
     App,
     Dictionary,
     Holding,
     KeptFor,
     Learning,
+    Numbers,
     Task,
     Trained,
 )
@@ -103,12 +105,15 @@ class PermittedView:
         """IRI of the data set."""
         return self._holding.dataset
 
-    def run(self, build: Build, stages: Sequence[Stage] = ()) -> pa.Table:
+    def run(
+        self, build: Build, stages: Sequence[Stage] = (), numbers: Callable[[], Numbers] = lambda: NO_NUMBERS
+    ) -> pa.Table:
         """Compute one aggregate over the view on the holder's own engine.
 
         Args:
             build: From the view, a table with the dictionary's columns and ``holder``, to an aggregate.
             stages: Rows that are made of the view first, and of which `build` makes the aggregate then.
+            numbers: Values of the aggregate's parameters, asked for when it is built.
 
         Returns:
             The aggregated rows, as an Arrow table of the expression's schema.
@@ -125,7 +130,7 @@ class PermittedView:
                 with self._frame.staged(stages) as rows:
                     expression = build(rows)
                     self._frame.check(expression, rows)
-                    result = self._frame.compute(expression)
+                    result = self._frame.compute(expression, numbers())
             except Refused as refusal:
                 self._leave_trace("view-refused", {"code": refusal.code})
                 raise

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import replace
 from functools import cache, reduce
 from itertools import count
 from typing import Any
@@ -16,6 +17,7 @@ from salerno.analysis.methods import method_of, most_rounds, stages_of
 from salerno.analysis.model import Aggregate, Method, Question, Result, Scope, Sums
 from salerno.catalogue.model import Datatype, Variable
 from salerno.holdings.engine.events import KEY
+from salerno.holdings.engine.numbers import bind
 from salerno.holdings.engine.sets import Keyed
 from salerno.holdings.engine.source import Source
 from salerno.holdings.model import Dictionary
@@ -128,8 +130,10 @@ def shares_of(method: Method, state: Any, views: Iterable[ibis.Table]) -> list[S
 
 
 def _local(method: Method, view: ibis.Table, state: Any) -> Aggregate:
-    """A round's aggregate, with the stages of its rows in one expression."""
-    return method.local(reduce(lambda rows, stage: stage.rows(rows), stages_of(method, state), view), state)
+    """A round's aggregate with its numbers, and with the stages of its rows in one expression."""
+    rows = reduce(lambda rows, stage: stage.rows(rows), stages_of(method, state), view)
+    aggregate = method.local(rows, state)
+    return replace(aggregate, expression=bind(aggregate.expression, aggregate.numbers))
 
 
 def tables_of(frames: Sequence[pd.DataFrame], scope: Scope) -> list[pa.Table]:
