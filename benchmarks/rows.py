@@ -88,7 +88,7 @@ def ask(path: str) -> dict[str, tuple[float, float]]:
     from salerno.holdings.engine.opening import IbisEngine
     from salerno.holdings.engine.source import EngineLimits
     from salerno.holdings.model import Holding, StudyFrame
-    from salerno.permits.model import DataScope
+    from salerno.permits.model import DataScope, OptOutList
 
     found: dict[str, tuple[float, float]] = {}
 
@@ -117,8 +117,7 @@ def ask(path: str) -> dict[str, tuple[float, float]]:
                 holding,
                 StudyFrame(),
                 DataScope(dataset="urn:d", holder="h", country="FR", tables={Path(path).stem: columns}),
-                opted_out=frozenset(),
-                salt=b"salt",
+                left_out=OptOutList(salt="0" * 32, tokens=b"", as_of=datetime.now(UTC)),
                 min_cell=10,
                 holder_name="H",
             ),

@@ -44,8 +44,8 @@ from salerno.holdings.service import OpenedFrame, Persons, Stage
 from salerno.kernel.errors import Invalid, SalernoError, Unavailable
 from salerno.kernel.values import from_plain
 from salerno.nodes.demo_data import GIBLEED_FRAME, synthetic_omop
-from salerno.permits.model import Condition, DataScope
-from salerno.permits.rules import opt_out_token
+from salerno.permits.model import Condition, DataScope, OptOutList
+from salerno.permits.rules import opt_out_list
 from tests.peer.test_circe_golden import DATA, synthetic_phenotypes
 from tests.peer.test_circe_golden import definition as phenotype
 from tests.unit.analysis.methods.harness import OPEN
@@ -265,6 +265,10 @@ def holding(source: str) -> Holding:
     )
 
 
+def left_out(*persons: str) -> OptOutList:
+    return opt_out_list(persons, "0" * 32, datetime.now(UTC))
+
+
 def opened(source: str, name: str, frame: StudyFrame | None = None, **changes: Any) -> OpenedFrame:
     columns = tuple(rows(0).column_names)
     scope = DataScope(dataset="urn:d", holder="did:web:h", country="FR", tables={"patients": columns})
@@ -272,8 +276,7 @@ def opened(source: str, name: str, frame: StudyFrame | None = None, **changes: A
         holding(source),
         frame or StudyFrame(),
         replace(scope, **changes),
-        opted_out=frozenset({opt_out_token(b"salt", f"{i:04d}") for i in (3, 4, 158)}),
-        salt=b"salt",
+        left_out=left_out(*(f"{i:04d}" for i in (3, 4, 158))),
         min_cell=1,
         holder_name=name,
     )
@@ -558,8 +561,7 @@ def answer_on_omop_data(name: str, source: str) -> Result:
         replace(holding(source), kind="omop"),
         frame,
         DataScope(dataset="urn:d", holder="did:web:h", country="FR", tables=permitted),
-        opted_out=frozenset(),
-        salt=b"salt",
+        left_out=left_out(),
         min_cell=1,
         holder_name="here",
     )
@@ -607,7 +609,7 @@ def test_the_same_sets_of_persons(key: str, load: Load, tmp_path: Path) -> None:
         scope = DataScope(
             dataset="urn:d", holder="h", country="FR", tables={"patients": tuple(table.column_names)}
         )
-        how = {"opted_out": frozenset(), "salt": b"salt", "min_cell": 1, "holder_name": "h"}
+        how = {"left_out": left_out(), "min_cell": 1, "holder_name": "h"}
         with closing(IbisEngine().open(named, StudyFrame(), scope, **how)) as frame:
             return frame.persons(tell, b"0123456789abcdef", 2)
 

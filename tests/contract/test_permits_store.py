@@ -115,17 +115,19 @@ def test_opt_outs(database: Database) -> None:
     later = START + timedelta(days=1)
     with database.transaction() as connection:
         store = SqlPermitStore(connection)
-        revisions = [store.opt_out_revision()]
         store.add_opt_out("o-1", OptOut(person="p", since=START, receipt=1))
-        revisions.append(store.opt_out_revision())
-        assert store.opt_out_id("p") == "o-1"
-        store.end_opt_out("p", later, 2)
-        revisions.append(store.opt_out_revision())
-        assert store.opt_out_id("p") == ""
+        assert store.opt_out_id("p", "") == "o-1"
+        assert store.opt_out_id("p", "research") == ""
+        store.end_opt_out("p", "", later, 2)
+        assert store.opt_out_id("p", "") == ""
         store.add_opt_out("o-2", OptOut(person="p", since=later, receipt=3))
-        store.add_opt_out("o-3", OptOut(person="q", since=START, receipt=4))
-        revisions.append(store.opt_out_revision())
-        assert len(set(revisions)) == 4
+        store.add_opt_out("o-3", OptOut(person="q", since=START, level="research", receipt=4))
+        before, tick = START - timedelta(microseconds=1), timedelta(microseconds=1)
+        assert [sorted(store.opted_out(at)) for at in (before, START, later - tick, later)] == [
+            [], ["p", "q"], ["p", "q"], ["p", "q"],
+        ]  # fmt: skip
+        assert sorted(store.opted_out(START, except_levels=["research"])) == ["p"]
+        assert sorted(store.opted_out(START, except_levels=["", "research"])) == []
         assert store.opt_outs("p") == [
             OptOut(person="p", since=START, until=later, receipt=1, reversal_receipt=2),
             OptOut(person="p", since=later, receipt=3),

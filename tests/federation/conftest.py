@@ -162,8 +162,8 @@ class Granted:
 class NobodyOptedOut:
     """An opt-out list without entries."""
 
-    def current(self) -> OptOutList:
-        return OptOutList(salt_hex="00" * 32, entries=(), as_of=datetime.now(UTC))
+    def of(self, permit: DataPermit, dataset: str) -> OptOutList:
+        return OptOutList(salt="0" * 32, tokens=b"", as_of=datetime.now(UTC))
 
 
 class Holder(Node):

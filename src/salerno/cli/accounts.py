@@ -100,29 +100,59 @@ def list_(folder: NodeFolder, as_json: Json = False) -> None:
         output.print_table(("login", "name", "roles", "identifier"), rows)
 
 
+Level = Annotated[
+    str, typer.Option("--level", metavar="LEVEL", help="What from; see `salerno optout show`. Default: all.")
+]
+
+
 @optout.command("set")
-def set_(at: At = "", as_json: Json = False) -> None:
+def set_(at: At = "", level: Level = "", as_json: Json = False) -> None:
     """Opt out: your data leave every permit that is issued from now on."""
-    _opt(True, at, as_json)
+    _opt(True, at, level, as_json)
 
 
 @optout.command()
-def clear(at: At = "", as_json: Json = False) -> None:
+def clear(at: At = "", level: Level = "", as_json: Json = False) -> None:
     """Reverse the opt-out."""
-    _opt(False, at, as_json)
+    _opt(False, at, level, as_json)
 
 
 @optout.command("show")
 def show_opt_out(at: At = "", as_json: Json = False) -> None:
-    """Show whether you opted out, and since when."""
-    _opt(None, at, as_json)
+    """Show whether you opted out, your choices so far, and what one can opt out from."""
+    _opt(None, at, "", as_json)
 
 
-def _opt(wanted: bool | None, at: str, as_json: bool) -> None:
-    state = session_at(at).opt_out(wanted)
+@optout.command("receipt")
+def opt_out_receipt(
+    index: Annotated[int, typer.Argument(metavar="INDEX", min=0, help="A number that `show` gives.")],
+    at: At = "",
+) -> None:
+    """Print the receipt of a choice as JSON; anybody can check it with `salerno audit check-receipt`."""
+    output.print_json(session_at(at).opt_out_receipt(index))
+
+
+def _opt(wanted: bool | None, at: str, level: str, as_json: bool) -> None:
+    state = session_at(at).opt_out(wanted, level=level)
     if as_json:
         output.print_json(state)
         return
-    print("You have opted out of secondary use." if state["opted_out"] else "You have not opted out.")
-    for period in state.get("history", ()):
-        print(f"  opted out from {period['since']} until {period.get('until') or 'now'}")
+    titles = {one["name"]: one["title"] for one in state.get("levels", ())}
+    history = state.get("history", ())
+    standing = [period.get("level", "") for period in history if not period.get("until")]
+    if "" in standing:
+        print("You have opted out of secondary use.")
+    elif standing:
+        print(f"You have opted out of: {', '.join(titles.get(name, name) for name in standing)}.")
+    else:
+        print("You have not opted out.")
+    for period in history:
+        named = period.get("level", "")
+        what = f" of {titles.get(named, named)}" if named else ""
+        print(f"  opted out{what} from {period['since']} until {period.get('until') or 'now'}")
+        receipts = [period.get(name) for name in ("receipt", "reversal_receipt")]
+        print(f"    receipts: {', '.join(str(number) for number in receipts if number is not None)}")
+    if wanted is None and len(titles) > 1:
+        print("One can opt out of:")
+        for name, title in titles.items():
+            print(f"  {name or '(without --level)'}: {title}")

@@ -339,8 +339,24 @@ class Session:
 
     # decide over oneself, as a citizen
 
-    def opt_out(self, opted_out: bool | None = None) -> dict[str, Any]:
-        """Opt out of secondary use (True), reverse it (False), or see how it stands (None); Art. 71."""
+    def opt_out(self, opted_out: bool | None = None, *, level: str = "") -> dict[str, Any]:
+        """Opt out of secondary use (True), reverse it (False), or see how it stands (None); Art. 71.
+
+        Args:
+            opted_out: What to do.
+            level: What to opt out from, where the country lets one choose: a name among ``levels`` of the
+                answer; empty for all secondary use.
+        """
         if opted_out is None:
             return dict(self._link.get("/api/opt-out"))
-        return dict(self._link.post("/api/opt-out", {"opted_out": opted_out}))
+        return dict(self._link.post("/api/opt-out", {"opted_out": opted_out, "level": level}))
+
+    def opt_out_receipt(self, index: int) -> dict[str, Any]:
+        """Proof that a choice of one's own is in the access body's log.
+
+        `salerno audit check-receipt` checks it.
+
+        Args:
+            index: ``receipt`` or ``reversal_receipt`` of a period in the history that `opt_out` gives.
+        """
+        return dict(self._link.get(f"/api/opt-out/receipts/{index}"))

@@ -15,6 +15,7 @@ from salerno.adapters.clock import SystemClock
 from salerno.adapters.database import Database, Opens
 from salerno.adapters.http import HttpClient
 from salerno.adapters.keys import KeyRing
+from salerno.adapters.vault import Vault
 from salerno.audit.service import AuditLog
 from salerno.audit.store import SqlAuditStore
 from salerno.catalogue.model import Agent, ContactPoint, DatasetDescription
@@ -28,10 +29,11 @@ from salerno.identity.store import SqlAccountStore, SqlTrustStore
 from salerno.kernel.errors import Refused
 from salerno.kernel.time import Clock
 from salerno.nodes.migrate import migrate
-from salerno.nodes.settings import NodeSettings, load_settings
-from salerno.permits.model import DataPermit
+from salerno.nodes.settings import OPT_OUT_LEVELS_FILE, NodeSettings, load_settings
+from salerno.permits.model import DataPermit, OptOutLevel
 from salerno.permits.remote import HttpOptOuts, HttpPermitStatus
-from salerno.permits.service import PermitDesk
+from salerno.permits.rules import parse_levels
+from salerno.permits.service import Objections, PermitDesk
 from salerno.permits.store import SqlPermitStore, TransactionJobs
 from salerno.permits.wire import CREDENTIAL_TYPE, parse_permit, render_permit
 from salerno.standards.vc import issuer_of
@@ -156,8 +158,16 @@ class Node:
                 self.own,
                 TransactionJobs(c, self.clock),
                 self._trust(c),
+                Objections(
+                    levels=self._opt_out_levels, categories_of=lambda iri: self._catalogue(c).categories(iri)
+                ),
             )
         )
+
+    @cached_property
+    def _opt_out_levels(self) -> tuple[OptOutLevel, ...]:
+        path = self.settings.folder / OPT_OUT_LEVELS_FILE
+        return parse_levels(path.read_text(encoding="utf-8") if path.exists() else "")
 
     @cached_property
     def holdings(self) -> Opens[Holdings]:
@@ -210,6 +220,11 @@ class Node:
         )
 
     @cached_property
+    def vault(self) -> Vault:
+        """What a holder keeps under each permit, sealed."""
+        return Vault(self.settings.vault_folder, self.settings.permit_keys_folder)
+
+    @cached_property
     def holding_desk(self) -> HoldingDesk:
         """Connects and describes holdings without holding a transaction."""
         from salerno.holdings.service import HoldingDesk
@@ -233,7 +248,7 @@ class Node:
                 self.peer,
                 self.participant,
                 self.settings.access_body,
-                self.settings.folder / "opt-outs.json",
+                self.vault,
             ),
             clock=self.clock,
             own=self.own,

@@ -289,10 +289,10 @@ class LocalSpace:
         with self._body.permits() as desk:
             return desk.status(permit.id).state
 
-    def opt_outs_for(self, holder: str) -> OptOutList:
+    def opt_outs_for(self, holder: str, permit: DataPermit, dataset: str) -> OptOutList:
         """What the space's access body tells a holder of opt-outs."""
         with self._body.permits() as desk:
-            return desk.opt_outs_for(holder)
+            return desk.opt_outs_for(holder, permit.id, dataset)
 
 
 class _Desk:
@@ -305,8 +305,8 @@ class _Desk:
     def state(self, permit: DataPermit) -> PermitState:
         return self._space.permit_state(permit)
 
-    def current(self) -> OptOutList:
-        return self._space.opt_outs_for(self._holder)
+    def of(self, permit: DataPermit, dataset: str) -> OptOutList:
+        return self._space.opt_outs_for(self._holder, permit, dataset)
 
 
 def _frame(frame: Mapping[str, Any] | None) -> StudyFrame:

@@ -17,6 +17,9 @@ from salerno.standards.did import did_web
 
 SETTINGS_FILE = "salerno.toml"
 
+OPT_OUT_LEVELS_FILE = "opt-out.toml"
+"""What one can opt out from at an access body beside all secondary use; see `permits.rules.parse_levels`."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NodeSettings:
@@ -74,6 +77,16 @@ class NodeSettings:
     def cache_folder(self) -> Path:
         """Where the analysis engine may keep what it can make again."""
         return self.folder / "cache"
+
+    @property
+    def vault_folder(self) -> Path:
+        """What a holder keeps under each permit, sealed."""
+        return self.folder / "permits"
+
+    @property
+    def permit_keys_folder(self) -> Path:
+        """Keys of what is kept under each permit; never part of a backup."""
+        return self.folder / "permit-keys"
 
     @property
     def host(self) -> str:

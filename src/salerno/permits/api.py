@@ -12,6 +12,7 @@ from litestar.params import FromPath, FromQuery, RawBody
 from litestar.types import ControllerRouterHandler
 
 from salerno.adapters.database import Opens
+from salerno.audit.model import Receipt
 from salerno.identity.model import ParticipantRole, PersonRole
 from salerno.kernel.errors import Invalid
 from salerno.kernel.values import from_json
@@ -26,6 +27,7 @@ from salerno.permits.model import (
     IssuedPermit,
     NamedPerson,
     OptOut,
+    OptOutLevel,
     OptOutList,
     PermitState,
     RegisterEntry,
@@ -81,17 +83,25 @@ class RevokeBody:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OptOutBody:
-    """What a citizen sends."""
+    """What a citizen sends; without level, all secondary use is meant."""
 
     opted_out: bool
+    level: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OptOutAnswer:
-    """What a citizen sees: the periods with their receipts, without the identifier."""
+    """What a citizen sees: the periods with their receipts, without the identifier.
+
+    Args:
+        opted_out: Whether an opt-out stands, of whatever level.
+        history: All periods.
+        levels: What one can opt out from in this country; the first is all secondary use.
+    """
 
     opted_out: bool
     history: list[OptOut]
+    levels: tuple[OptOutLevel, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -297,10 +307,10 @@ def _deliveries(open_desk: Opens[PermitDesk]) -> list[ControllerRouterHandler]:
 
     # A token per opted-out person is computed, so this one leaves the loop.
     @get("/api/exchange/opt-outs", guards=[needs(ParticipantRole.HOLDER)], sync_to_thread=True)
-    def opt_outs(request: Anyone, known: FromQuery[str] = "") -> OptOutList:
-        """The opt-out list for the holder that asks."""
+    def opt_outs(request: Anyone, permit: FromQuery[str], dataset: FromQuery[str]) -> OptOutList:
+        """Who is left out of a data set of the holder that asks, under a permit."""
         with open_desk() as desk:
-            return desk.opt_outs_for(caller_of(request).id, known_revision=known)
+            return desk.opt_outs_for(caller_of(request).id, permit, dataset)
 
     return [receive, permit_status, opt_outs]
 
@@ -313,7 +323,7 @@ def _citizen(open_desk: Opens[PermitDesk], find_person: FindPerson) -> list[Cont
         """Whether the caller has opted out, and since when."""
         person = find_person(caller_of(request).id)
         with open_desk() as desk:
-            return _answer(desk.opt_out_history(person))
+            return _answer(desk, person)
 
     @post("/api/opt-out", guards=citizen, status_code=200, sync_to_thread=False)
     def opt_out(request: Anyone, body: RawBody) -> OptOutAnswer:
@@ -323,17 +333,27 @@ def _citizen(open_desk: Opens[PermitDesk], find_person: FindPerson) -> list[Cont
         person = find_person(caller.id)
         with open_desk() as desk:
             if wanted.opted_out:
-                desk.opt_out(person, caller.id)
+                desk.opt_out(person, caller.id, level=wanted.level)
             else:
-                desk.opt_in(person, caller.id)
-            return _answer(desk.opt_out_history(person))
+                desk.opt_in(person, caller.id, level=wanted.level)
+            return _answer(desk, person)
 
-    return [opt_out_state, opt_out]
+    @get("/api/opt-out/receipts/{index:int}", guards=citizen, sync_to_thread=False)
+    def opt_out_receipt(request: Anyone, index: FromPath[int]) -> Receipt:
+        """Proof of a choice of the caller's, to be checked without this node."""
+        person = find_person(caller_of(request).id)
+        with open_desk() as desk:
+            return desk.opt_out_receipt(person, index)
+
+    return [opt_out_state, opt_out, opt_out_receipt]
 
 
-def _answer(history: list[OptOut]) -> OptOutAnswer:
+def _answer(desk: PermitDesk, person: str) -> OptOutAnswer:
+    history = desk.opt_out_history(person)
     return OptOutAnswer(
-        opted_out=any(o.until is None for o in history), history=[replace(o, person="") for o in history]
+        opted_out=any(o.until is None for o in history),
+        history=[replace(o, person="") for o in history],
+        levels=desk.opt_out_levels,
     )
 
 

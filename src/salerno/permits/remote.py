@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-import os
-import tempfile
 import threading
 from collections.abc import Callable, Mapping
-from contextlib import suppress
-from dataclasses import replace
-from pathlib import Path
 from typing import Any, Protocol
 from urllib.parse import quote
 
 from salerno.adapters.database import Opens
+from salerno.adapters.vault import Vault
 from salerno.identity.model import Participant
 from salerno.kernel.errors import Invalid, NotFound, Refused, SalernoError, Unavailable
 from salerno.kernel.values import from_json, from_plain, to_json, to_plain
 from salerno.permits.model import CasePart, DataPermit, OptOutList, PermitState, StatusReport
+from salerno.permits.rules import check_list, is_final
 from salerno.permits.service import FORWARD, REPORT, PermitDesk
 
 
@@ -150,108 +147,69 @@ class HttpPermitStatus:
 
 
 class HttpOptOuts:
-    """The holder's copy of its access body's opt-out list, kept in a file so that a restart forgets nothing.
+    """The lists of who is left out under each permit, from the holder's access body.
 
-    Each call asks the access body; an unchanged list is not sent again. When the access body cannot be
-    reached the kept list is given with the instant at which it was complete, so the reader can tell whether
-    it covers a permit (`permits.rules.check_covers`).
+    A permit's list never changes once it is final (`permits.rules.is_final`); it is kept then, sealed with
+    all else that is kept under the permit, and never asked for again.
 
     Args:
         peer: Sends signed calls.
         find: Finds the access body by DID.
         access_body: DID of the access body in charge.
-        path: File of the copy; its folder exists.
+        vault: Where the lists are kept.
         timeout_seconds: Longest wait for the answer.
     """
 
     def __init__(
-        self, peer: Peer, find: Find, access_body: str, path: Path, *, timeout_seconds: float = 60
+        self, peer: Peer, find: Find, access_body: str, vault: Vault, *, timeout_seconds: float = 60
     ) -> None:
         self._peer = peer
         self._find = find
         self._access_body = access_body
-        self._path = path
+        self._vault = vault
         self._timeout_seconds = timeout_seconds
         self._lock = threading.Lock()
-        self._kept: OptOutList | None = None
 
-    def current(self) -> OptOutList:
-        """The newest list that can be had.
+    def of(self, permit: DataPermit, dataset: str) -> OptOutList:
+        """Who is left out of a data set under a permit.
 
         Raises:
-            Unavailable: ``opt-outs-unavailable``: the access body cannot be asked and no list is kept.
+            Unavailable: ``opt-outs-unavailable``: no list is kept, and the access body cannot be asked.
         """
+        name = f"opt-outs {dataset}"
         with self._lock:
-            kept = self._kept or self._load()
-            try:
-                fresh = self._fetch(kept)
-            except SalernoError as error:
-                # Whatever the reason, an old list does for the permits that it covers.
-                if kept is None:
-                    raise Unavailable(
-                        "opt-outs-unavailable",
-                        f"The access body {self._access_body} cannot be asked who opted out: {error.what}",
-                        rule="EHDS Art. 71",
-                        remedy="Try again when it can be reached; nothing is read meanwhile.",
-                    ) from error
-                self._kept = kept
-                return kept
-            self._kept = fresh
-            self._save(fresh)
-            return fresh
+            kept = self._kept(permit, name)
+            if kept is None:
+                kept = self._asked(permit, dataset)
+                if is_final(kept, permit.approved_at):
+                    self._vault.write(permit.id, name, to_json(kept), until=permit.valid_until)
+        return kept
 
-    def _fetch(self, kept: OptOutList | None) -> OptOutList:
-        known = kept.revision if kept else ""
-        answer = self._peer.call(
-            self._find(self._access_body),
-            "GET",
-            f"/api/exchange/opt-outs?known={quote(known, safe='')}",
-            timeout_seconds=self._timeout_seconds,
-        )
+    def _kept(self, permit: DataPermit, name: str) -> OptOutList | None:
+        # A damaged copy is as good as none: the access body has the original.
+        data = self._vault.read(permit.id, name)
+        return None if data is None else _listed(data)
+
+    def _asked(self, permit: DataPermit, dataset: str) -> OptOutList:
+        path = f"/api/exchange/opt-outs?permit={quote(permit.id, safe='')}&dataset={quote(dataset, safe='')}"
         try:
-            fresh = from_plain(answer, OptOutList, what="the opt-out list")
-        except Invalid as error:
-            raise Unavailable("opt-outs-answer", "The access body's opt-out list cannot be read") from error
-        if kept is not None and fresh.salt_hex == kept.salt_hex:
-            if fresh.revision == kept.revision and not fresh.entries:
-                fresh = replace(kept, as_of=fresh.as_of)
-            # An answer that was overtaken on its way is older than what is known.
-            return fresh if fresh.as_of >= kept.as_of else kept
-        if kept is not None and fresh.revision == known and not fresh.entries:
-            # Same revision under another salt: the access body has another secret, ask for all.
-            return self._fetch(None)
-        return fresh
-
-    def _load(self) -> OptOutList | None:
-        try:
-            return from_json(self._path.read_bytes(), OptOutList, what="the kept opt-out list")
-        except FileNotFoundError:
-            return None
-        except (OSError, Invalid):
-            # A damaged copy is as good as none: the access body has the original.
-            return None
-
-    def _save(self, fresh: OptOutList) -> None:
-        # Written beside and renamed, so that a killed process leaves the old or the new list, never half.
-        try:
-            handle, name = tempfile.mkstemp(dir=self._path.parent, prefix=self._path.name)
-        except OSError as error:
-            raise _unwritable(error) from error
-        try:
-            with os.fdopen(handle, "wb") as file:
-                file.write(to_json(fresh))
-                file.flush()
-                os.fsync(file.fileno())
-            Path(name).replace(self._path)
-        except OSError as error:
-            with suppress(OSError):
-                Path(name).unlink()
-            raise _unwritable(error) from error
+            answer = self._peer.call(
+                self._find(self._access_body), "GET", path, timeout_seconds=self._timeout_seconds
+            )
+            listed = from_plain(answer, OptOutList, what="the opt-out list")
+            check_list(listed, permit.approved_at)
+        except SalernoError as error:
+            raise Unavailable(
+                "opt-outs-unavailable",
+                f"The access body {self._access_body} cannot be asked who opted out: {error.what}",
+                rule="EHDS Art. 71",
+                remedy="Try again when it can be reached; nothing is read meanwhile.",
+            ) from error
+        return listed
 
 
-def _unwritable(error: OSError) -> Unavailable:
-    return Unavailable(
-        "opt-outs-unsaved",
-        f"The opt-out list cannot be kept on disk: {error.strerror}",
-        remedy="Make room, or give the node's folder back its rights.",
-    )
+def _listed(data: bytes) -> OptOutList | None:
+    try:
+        return from_json(data, OptOutList, what="the kept opt-out list")
+    except Invalid:
+        return None

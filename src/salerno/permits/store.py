@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Mapping
+from collections.abc import Collection, Iterable, Mapping
 from datetime import datetime
 from typing import Any
 
@@ -17,7 +17,6 @@ from sqlalchemy import (
     Row,
     Table,
     Text,
-    func,
     insert,
     select,
     update,
@@ -85,12 +84,14 @@ _opt_outs = Table(
     Column("until", Text, nullable=False),  # empty while it stands
     Column("receipt", Integer, nullable=False),
     Column("reversal_receipt", Integer),
+    Column("level", Text, nullable=False, server_default=""),  # empty for all secondary use
 )
 Index("permits_opt_out_person", _opt_outs.c.person, _opt_outs.c.since)
-# One open period per person, also when two requests of the same person meet.
+# One open period per person and level, also when two requests of the same person meet.
 Index(
     "permits_opt_out_open",
     _opt_outs.c.person,
+    _opt_outs.c.level,
     unique=True,
     sqlite_where=_opt_outs.c.until == "",
     postgresql_where=_opt_outs.c.until == "",
@@ -217,31 +218,39 @@ class SqlPermitStore:
                 person=opt_out.person,
                 since=to_text(opt_out.since),
                 until=to_text(opt_out.until) if opt_out.until else "",
+                level=opt_out.level,
                 receipt=opt_out.receipt,
                 reversal_receipt=opt_out.reversal_receipt,
             )
         )
 
-    def end_opt_out(self, person: str, until: datetime, receipt: int) -> None:
+    def end_opt_out(self, person: str, level: str, until: datetime, receipt: int) -> None:
         """See `service.ports.OptOutStore`."""
         self._connection.execute(
             update(_opt_outs)
-            .where(_opt_outs.c.person == person, _opt_outs.c.until == "")
+            .where(_opt_outs.c.person == person, _opt_outs.c.level == level, _opt_outs.c.until == "")
             .values(until=to_text(until), reversal_receipt=receipt)
         )
 
-    def opt_out_id(self, person: str) -> str:
+    def opt_out_id(self, person: str, level: str) -> str:
         """See `service.ports.OptOutStore`."""
-        row = self._one(select(_opt_outs.c.id).where(_opt_outs.c.person == person, _opt_outs.c.until == ""))
+        row = self._one(
+            select(_opt_outs.c.id).where(
+                _opt_outs.c.person == person, _opt_outs.c.level == level, _opt_outs.c.until == ""
+            )
+        )
         return "" if row is None else str(row.id)
 
-    def opt_out_revision(self) -> str:
+    def opted_out(self, at: datetime, *, except_levels: Collection[str] = ()) -> Iterable[str]:
         """See `service.ports.OptOutStore`."""
-        # Periods are begun and ended, never deleted, so these two counts tell every state apart.
-        row = self._connection.execute(
-            select(func.count().label("begun"), func.count(_opt_outs.c.reversal_receipt).label("ended"))
-        ).one()
-        return f"{row.begun}.{row.ended}"
+        # Texts of instants sort as the instants do.
+        instant = to_text(at)
+        query = select(_opt_outs.c.person).where(
+            _opt_outs.c.since <= instant,
+            (_opt_outs.c.until == "") | (_opt_outs.c.until > instant),
+            _opt_outs.c.level.not_in(list(except_levels)),
+        )
+        return self._connection.execute(query).scalars()
 
     def _one(self, query: Any) -> Row[Any] | None:
         return self._connection.execute(query).one_or_none()
@@ -275,6 +284,7 @@ def _opt_out(row: Row[Any]) -> OptOut:
         person=row.person,
         since=from_text(row.since),
         until=from_text(row.until) if row.until else None,
+        level=row.level,
         receipt=row.receipt,
         reversal_receipt=row.reversal_receipt,
     )

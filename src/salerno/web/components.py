@@ -31,12 +31,17 @@ class NavigationItem:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Moment:
-    """One entry of a timeline; `tone` is ``done``, ``bad`` or empty for what is still to come."""
+    """One entry of a timeline; `tone` is ``done``, ``bad`` or empty for what is still to come.
+
+    Args:
+        proof: Address of a receipt.
+    """
 
     what: str
     when: str = ""
     detail: str = ""
     tone: str = "done"
+    proof: str = ""
 
 
 TONES: dict[str, str] = {

@@ -1,4 +1,4 @@
-"""EHDS Art. 71: which opt-out binds which permit, and tokens that only one holder can match."""
+"""EHDS Art. 71: which opt-out of which level binds which permit; tokens that only one holder can match."""
 
 from __future__ import annotations
 
@@ -6,10 +6,19 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from salerno.kernel.errors import Unavailable
-from salerno.permits.model import OptOut, OptOutList
-from salerno.permits.rules import binding_tokens, binds, holder_salt, opt_out_token
-from tests.unit.permits.world import permit
+from salerno.kernel.codes import Purpose
+from salerno.kernel.errors import Invalid
+from salerno.permits.model import OptOut
+from salerno.permits.rules import (
+    binds,
+    covers,
+    is_final,
+    level_named,
+    list_salt,
+    opt_out_list,
+    opt_out_token,
+    parse_levels,
+)
 
 NOW = datetime(2031, 6, 1, 12, tzinfo=UTC)
 TICK = timedelta(microseconds=1)
@@ -28,32 +37,78 @@ CUT_OFF: list[tuple[str, datetime, datetime | None, bool]] = [
 
 @pytest.mark.parametrize(("since", "until", "bound"), [c[1:] for c in CUT_OFF], ids=[c[0] for c in CUT_OFF])
 def test_cut_off(since: datetime, until: datetime | None, bound: bool) -> None:
-    opt_out = OptOut(person="t", since=since, until=until)
-    assert binds(opt_out, NOW) is bound
-    listed = OptOutList(salt_hex="00", entries=(opt_out,), as_of=NOW)
-    assert binding_tokens(listed, permit(approved_at=NOW)) == (frozenset({"t"}) if bound else frozenset())
+    assert binds(OptOut(person="t", since=since, until=until), NOW) is bound
 
 
-def test_an_exception_in_the_permit_leaves_nobody_out() -> None:
-    listed = OptOutList(salt_hex="00", entries=(OptOut(person="t", since=NOW - TICK),), as_of=NOW)
-    assert binding_tokens(listed, permit(approved_at=NOW, opt_out_exception="Rare disease")) == frozenset()
+LEVELS = """
+[research]
+title = "Research"
+purposes = ["research"]
+
+[genomes-in-research]
+title = "Genomes in research"
+purposes = ["research"]
+categories = ["HGPD", "HPML"]
+"""
+
+COVERED: list[tuple[str, Purpose, tuple[str, ...], bool]] = [
+    # level, purpose of the permit, categories of the data set, covered
+    ("", Purpose.STATISTICS, ("EHRS",), True),
+    ("research", Purpose.RESEARCH, ("EHRS",), True),
+    ("research", Purpose.STATISTICS, ("EHRS",), False),
+    ("genomes-in-research", Purpose.RESEARCH, ("EHRS",), False),
+    ("genomes-in-research", Purpose.RESEARCH, ("EHRS", "HPML"), True),
+    ("genomes-in-research", Purpose.RESEARCH, (), True),
+    ("genomes-in-research", Purpose.STATISTICS, ("HGPD",), False),
+]
 
 
-def test_a_list_from_before_the_approval_is_not_enough() -> None:
-    listed = OptOutList(salt_hex="00", entries=(), as_of=NOW - TICK)
-    with pytest.raises(Unavailable, match="opt-outs-stale"):
-        binding_tokens(listed, permit(approved_at=NOW))
+@pytest.mark.parametrize(("name", "purpose", "categories", "covered"), COVERED)
+def test_levels(name: str, purpose: Purpose, categories: tuple[str, ...], covered: bool) -> None:
+    assert covers(level_named(name, parse_levels(LEVELS)), purpose, categories) is covered
 
 
-def test_tokens_of_two_holders_have_nothing_in_common() -> None:
+@pytest.mark.parametrize(
+    ("text", "named"),
+    [
+        ("[a", "TOML"),
+        ("a = 1", "title"),
+        ("[a]\ntitle = ''", "title"),
+        ("[a]\ntitle = 'A'", "neither"),
+        ("[a]\ntitle = 'A'\npurpose = ['research']", "purposes"),
+        ("[a]\ntitle = 'A'\npurposes = ['reserch']", "research"),
+        ("[a]\ntitle = 'A'\ncategories = ['EHR']", "EHRS"),
+        ("[a]\ntitle = 7\ncategories = ['EHRS']", "shape"),
+    ],
+)
+def test_levels_that_are_none(text: str, named: str) -> None:
+    with pytest.raises(Invalid) as caught:
+        parse_levels(text)
+    assert named in f"{caught.value} {caught.value.remedy}"
+
+
+def test_tokens_of_two_lists_have_nothing_in_common() -> None:
     secret = bytes(range(32))
-    one, two = holder_salt(secret, "did:web:a.example"), holder_salt(secret, "did:web:b.example")
-    assert opt_out_token(one, "4711") != opt_out_token(two, "4711")
-    assert opt_out_token(one, "4711") == opt_out_token(one, "4711")
-    assert opt_out_token(one, "4711") != opt_out_token(one, "4712")
-    assert len(opt_out_token(one, "4711")) == 64
-    assert holder_salt(bytes(32), "did:web:a.example") != one
-    # HMAC-SHA256, so that any holder's software can compute it.
-    assert opt_out_token(b"key", "The quick brown fox jumps over the lazy dog") == (
-        "f7bc83f430538424b13298e6aa6fb143ef4d59a14946175997479dbc2d1a3cd8"
-    )
+    one = list_salt(secret, "did:web:a.example", "permit-1", "d")
+    others = [
+        list_salt(secret, "did:web:b.example", "permit-1", "d"),
+        list_salt(secret, "did:web:a.example", "permit-2", "d"),
+        list_salt(secret, "did:web:a.example", "permit-1", "e"),
+        list_salt(bytes(32), "did:web:a.example", "permit-1", "d"),
+    ]
+    assert len({one, *others, list_salt(secret, "did:web:a.example", "permit-1", "d")}) == 5
+    token = opt_out_token(one, "4711")
+    assert token not in {opt_out_token(salt, "4711") for salt in others}
+    assert token != opt_out_token(one, "4712")
+    # SHA-256 of salt and identifier, cut to 128 bits, so that any holder's software can compute it.
+    salt = "The quick brown fox jumps over t"
+    assert opt_out_token(salt, "he lazy dog").hex() == "d7a8fbb307d7809469ca9abcb0082e4f"
+
+
+def test_a_list_is_sorted_and_final_after_a_minute() -> None:
+    listed = opt_out_list(["b", "a", "b", "c"], "0" * 32, NOW)
+    tokens = [listed.tokens[at : at + 16] for at in range(0, len(listed.tokens), 16)]
+    assert tokens == sorted(opt_out_token("0" * 32, name) for name in "abc")
+    assert len(listed) == 3
+    assert is_final(listed, NOW - timedelta(minutes=1))
+    assert not is_final(listed, NOW - timedelta(seconds=59))

@@ -34,7 +34,7 @@ from salerno.permits.model import (
     OptOutList,
     PermitState,
 )
-from salerno.permits.rules import opt_out_token
+from salerno.permits.rules import binds, opt_out_list
 from salerno.permits.wire import render_permit
 from salerno.standards.vc import parse_credential
 
@@ -51,7 +51,7 @@ HOSPITAL = Participant(
     access_body=BODY,
 )
 MARIE = f"{HUB}#marie"
-SALT = b"s" * 32
+SALT = "5" * 32
 
 
 class AccessBody:
@@ -93,13 +93,15 @@ class AccessBody:
             raise Unavailable("peer-down", "No answer")
         return self.answer
 
-    def current(self) -> OptOutList:
+    def of(self, permit: DataPermit, dataset: str) -> OptOutList:
         if not self.reachable:
             raise Unavailable("peer-down", "No answer")
-        return OptOutList(salt_hex=SALT.hex(), entries=tuple(self.opt_outs), as_of=self.as_of)
+        bound = () if permit.opt_out_exception else self.opt_outs
+        persons = [o.person for o in bound if binds(o, permit.approved_at)]
+        return opt_out_list(persons, SALT, self.as_of)
 
     def opt_out(self, person: str, since: datetime, until: datetime | None = None) -> None:
-        self.opt_outs.append(OptOut(person=opt_out_token(SALT, person), since=since, until=until))
+        self.opt_outs.append(OptOut(person=person, since=since, until=until))
 
 
 class Hospital:

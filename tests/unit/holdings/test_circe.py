@@ -17,8 +17,8 @@ from salerno.holdings.engine.source import EngineLimits
 from salerno.holdings.model import EventDefinition, Holding, KeptFor, StudyFrame
 from salerno.holdings.rules import columns_needed
 from salerno.kernel.errors import Conflict, Invalid, NotFound, Refused
-from salerno.permits.model import DataScope
-from salerno.permits.rules import opt_out_token
+from salerno.permits.model import DataScope, OptOutList
+from salerno.permits.rules import opt_out_list
 from salerno.standards.circe import circe_script
 
 START = date(2010, 1, 1)
@@ -143,6 +143,10 @@ def scope_for(definition: EventDefinition) -> DataScope:
     return DataScope(dataset="urn:d", holder="did:web:h", country="FR", tables=tables)
 
 
+def left_out(*persons: str) -> OptOutList:
+    return opt_out_list(persons, "0" * 32, datetime.now(UTC))
+
+
 def opened(engine: IbisEngine, cdm: Path, frame: StudyFrame, scope: DataScope, **given: Any) -> Any:
     holding = Holding(
         id="cdm",
@@ -152,7 +156,7 @@ def opened(engine: IbisEngine, cdm: Path, frame: StudyFrame, scope: DataScope, *
         kind="omop",
         connected_at=datetime(2026, 1, 1, tzinfo=UTC),
     )
-    asked = {"opted_out": frozenset(), "salt": b"salt", "min_cell": 1, "holder_name": "H", **given}
+    asked = {"left_out": left_out(), "min_cell": 1, "holder_name": "H", **given}
     return engine.open(holding, frame, scope, **asked)
 
 
@@ -196,8 +200,7 @@ def test_kept_rows_do_not_outlive_an_opt_out_or_the_permit(cdm: Path, tmp_path: 
     engine = IbisEngine(EngineLimits(cache_folder=tmp_path))
     scope, frame = scope_for(cohort()), StudyFrame(groups={"a": cohort()})
     opened(engine, cdm, frame, scope, kept_for=KEPT).close()
-    token = opt_out_token(b"salt", "P3")
-    view = opened(engine, cdm, frame, scope, kept_for=KEPT, opted_out=frozenset({token}))
+    view = opened(engine, cdm, frame, scope, kept_for=KEPT, left_out=left_out("P3"))
     assert view.n_persons == 15
     view.close()
     engine.forget("urn:permit:2")

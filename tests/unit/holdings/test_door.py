@@ -253,12 +253,6 @@ def test_opt_outs_bind_by_the_day_of_approval(hospital: Any, ask: Ask, permit: D
     assert persons(hospital, ask(excepted)) == 100
 
 
-def test_a_list_older_than_the_approval_closes_the_door(hospital: Any, ask: Ask, permit: DataPermit) -> None:
-    hospital.body.as_of = permit.approved_at - timedelta(seconds=1)
-    with pytest.raises(Unavailable):
-        hospital.door.open(ask())
-
-
 @pytest.mark.parametrize(("personal", "refused"), [(True, True), (False, False)])
 def test_rows_that_nobody_can_match_with_opt_outs(
     hospital: Any, ask: Ask, permit: DataPermit, personal: bool, refused: bool

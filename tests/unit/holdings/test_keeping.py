@@ -16,7 +16,9 @@ from salerno.holdings.engine.keeping import KeepingEngine
 from salerno.holdings.model import Holding, StudyFrame
 from salerno.holdings.service import OpenedFrame, Stage
 from salerno.kernel.errors import Refused, Unavailable
-from salerno.permits.model import Condition, DataScope
+from salerno.permits.model import Condition, DataScope, OptOutList
+
+NOBODY = OptOutList(salt="0" * 32, tokens=b"", as_of=datetime(2031, 1, 1, tzinfo=UTC))
 
 ROWS = "id,age,sex\n" + "".join(f"{n},{20 + n},{'FM'[n % 2]}\n" for n in range(40))
 
@@ -51,7 +53,7 @@ def engine() -> Iterator[KeepingEngine]:
 
 def open_with(engine: KeepingEngine, holding: Holding, scope: DataScope, **changes: Any) -> OpenedFrame:
     frame = changes.pop("frame", StudyFrame())
-    given = {"opted_out": frozenset[str](), "salt": b"salt", "min_cell": 5, "holder_name": "H"} | changes
+    given = {"left_out": NOBODY, "min_cell": 5, "holder_name": "H"} | changes
     return engine.open(holding, frame, scope, **given)
 
 
@@ -72,8 +74,8 @@ def test_a_second_question_gets_the_frame_of_the_first(
 @pytest.mark.parametrize(
     "changes",
     [
-        {"opted_out": frozenset({"a" * 64})},
-        {"salt": b"other"},
+        {"left_out": replace(NOBODY, tokens=b"a" * 16)},
+        {"left_out": replace(NOBODY, salt="1" * 32)},
         {"min_cell": 6},
         {"frame": StudyFrame(where=(Condition(column="age", operator=">", value=30),))},
         {"frame": StudyFrame(complete=("age",))},

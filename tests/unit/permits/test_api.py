@@ -47,9 +47,10 @@ ROUTES: list[tuple[str, str, str, Any, str, int]] = [
     ("FR", "POST", "/api/exchange/cases", {}, "hub", 422),
     ("FR", "GET", "/api/exchange/permit-status?id=none", None, "holder", 404),
     ("FR", "GET", "/api/exchange/permit-status?id=none", None, "hub", 404),
-    ("FR", "GET", "/api/exchange/opt-outs", None, "holder", 200),
+    ("FR", "GET", "/api/exchange/opt-outs?permit=none&dataset=d", None, "holder", 404),
     ("FR", "GET", "/api/opt-out", None, "citizen", 200),
     ("FR", "POST", "/api/opt-out", {"opted_out": True}, "citizen", 200),
+    ("FR", "GET", "/api/opt-out/receipts/{index}", None, "citizen", 404),
 ]
 
 
@@ -88,9 +89,12 @@ def test_each_route_is_open_to_its_role_alone(
     may = {route[4] for route in ROUTES if route[:3] == (node, method, path)}
     for name, caller in callers(world).items():
         if name not in may:
-            got = target.status(method, path.format(case=case.id), body, caller=caller)
+            got = target.status(method, path.format(case=case.id, index=10**6), body, caller=caller)
             assert (name, got) == (name, 401 if name == "nobody" else 403)
-    assert target.status(method, path.format(case=case.id), body, caller=callers(world)[role]) == status
+    assert (
+        target.status(method, path.format(case=case.id, index=10**6), body, caller=callers(world)[role])
+        == status
+    )
 
 
 def test_the_register_is_public(world: World) -> None:
@@ -100,7 +104,10 @@ def test_the_register_is_public(world: World) -> None:
 
 
 def test_every_route_is_in_the_matrix(world: World) -> None:
-    listed = {(route[1], route[2].split("?")[0].replace("{case}", "{case_id:str}")) for route in ROUTES}
+    listed = {
+        (route[1], route[2].split("?")[0].format(case="{case_id:str}", index="{index:int}"))
+        for route in ROUTES
+    }
     made = {
         (method, path)
         for node in (world.hub, world.bodies["FR"])

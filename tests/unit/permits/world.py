@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime
 from functools import cached_property, partial
 from typing import Any
@@ -40,7 +40,7 @@ from salerno.permits.model import (
 )
 from salerno.permits.remote import access_body_jobs, hub_jobs
 from salerno.permits.rules import CRITERIA
-from salerno.permits.service import PermitDesk
+from salerno.permits.service import Objections, PermitDesk
 from salerno.permits.store import SqlPermitStore, TransactionJobs
 from salerno.permits.store import metadata as permits_metadata
 from salerno.permits.wire import render_permit
@@ -161,6 +161,9 @@ class Node:
     world: World
     people: dict[str, str]
 
+    objections: Objections = field(default_factory=Objections)
+    categories: tuple[str, ...] = ()
+
     def __post_init__(self) -> None:
         with self.database.transaction() as connection:
             for metadata in (audit_metadata, identity_metadata, permits_metadata, jobs.metadata):
@@ -194,6 +197,7 @@ class Node:
                 self.own,
                 TransactionJobs(connection, self.clock),
                 self.trust(connection),
+                self.objections,
             )
 
     def log(self, connection: Connection) -> AuditLog:

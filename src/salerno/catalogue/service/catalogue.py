@@ -28,6 +28,7 @@ from salerno.catalogue.service.harvest import (
 from salerno.catalogue.service.search import Filters, SearchIndex, Snapshot
 from salerno.catalogue.wire import render_catalogue
 from salerno.identity.model import Participant, ParticipantRole
+from salerno.kernel.codes import DataCategory
 from salerno.kernel.errors import Conflict, NotFound, Refused, SalernoError
 from salerno.kernel.time import Clock, to_text
 from salerno.kernel.values import digest
@@ -227,6 +228,11 @@ class Catalogue:
                 remedy="Search for it by a word of its title; it may have been withdrawn.",
             )
         return found[0]
+
+    def categories(self, iri: str) -> tuple[DataCategory, ...]:
+        """Categories of a data set (Art. 51); none where the catalogue has no such data set."""
+        found = self._store.load([iri])
+        return found[0].categories if found else ()
 
     def datasets(self, own_only: bool = False) -> list[DatasetDescription]:
         """All descriptions by IRI.

@@ -18,7 +18,7 @@ from salerno.holdings.engine.sources import stamp
 from salerno.holdings.model import NO_NUMBERS, Dictionary, Holding, KeptFor, Numbers, StudyFrame
 from salerno.holdings.service import OpenedFrame, Persons, Stage, Tell
 from salerno.kernel.values import digest
-from salerno.permits.model import DataScope
+from salerno.permits.model import DataScope, OptOutList
 
 
 @dataclass
@@ -103,8 +103,7 @@ class KeepingEngine(IbisEngine):
         frame: StudyFrame,
         scope: DataScope,
         *,
-        opted_out: frozenset[str],
-        salt: bytes,
+        left_out: OptOutList,
         min_cell: int,
         holder_name: str,
         kept_for: KeptFor | None = None,
@@ -115,8 +114,7 @@ class KeepingEngine(IbisEngine):
                 holding,
                 frame,
                 scope,
-                sorted(opted_out),
-                salt.hex(),
+                left_out.digest,
                 min_cell,
                 holder_name,
                 kept_for,
@@ -135,8 +133,7 @@ class KeepingEngine(IbisEngine):
                 holding,
                 frame,
                 scope,
-                opted_out=opted_out,
-                salt=salt,
+                left_out=left_out,
                 min_cell=min_cell,
                 holder_name=holder_name,
                 kept_for=kept_for,

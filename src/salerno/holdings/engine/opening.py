@@ -44,7 +44,7 @@ from salerno.holdings.rules import Columns, check_columns, check_frame, columns_
 from salerno.holdings.service import OpenedFrame, Persons, Stage, Tell
 from salerno.kernel.errors import Invalid, Refused, near
 from salerno.kernel.values import digest
-from salerno.permits.model import DataScope
+from salerno.permits.model import DataScope, OptOutList
 from salerno.standards.omop import FIELDS, is_identifier
 
 VIEW = "permitted_view"
@@ -162,7 +162,7 @@ class IbisEngine:
         """
         check_frame(frame)
         with self._source(holding) as source:
-            cohorts = permitted_cohorts(source, holding, None, frozenset(), b"")
+            cohorts = permitted_cohorts(source, holding, None, None)
             frame = cohorts.resolved(frame)
             attrition = attrition_steps(frame, cohorts, cohorts.prepare(frame))
             reached = attrition.last()
@@ -184,8 +184,7 @@ class IbisEngine:
         frame: StudyFrame,
         scope: DataScope,
         *,
-        opted_out: frozenset[str],
-        salt: bytes,
+        left_out: OptOutList,
         min_cell: int,
         holder_name: str,
         kept_for: KeptFor | None = None,
@@ -195,9 +194,9 @@ class IbisEngine:
         try:
             if holding.kind == "omop" and not frame.table:
                 return self._open_study(
-                    source, holding, frame, scope, opted_out, salt, min_cell, holder_name, kept_for
+                    source, holding, frame, scope, left_out, min_cell, holder_name, kept_for
                 )
-            return self._open_plain(source, holding, frame, scope, opted_out, salt, min_cell, holder_name)
+            return self._open_plain(source, holding, frame, scope, left_out, min_cell, holder_name)
         except BaseException:
             source.close()
             raise
@@ -208,14 +207,13 @@ class IbisEngine:
         holding: Holding,
         frame: StudyFrame,
         scope: DataScope,
-        opted_out: frozenset[str],
-        salt: bytes,
+        left_out: OptOutList,
         min_cell: int,
         holder_name: str,
         kept_for: KeptFor | None,
     ) -> IbisFrame:
         check_frame(frame)
-        cohorts = self._cohorts(source, holding, scope, opted_out, salt, kept_for)
+        cohorts = self._cohorts(source, holding, scope, left_out, kept_for)
         resolved = cohorts.resolved(frame)
         check_columns(kept_for.permit if kept_for else "", scope, columns_needed(resolved))
         study = study_table(resolved, cohorts)
@@ -235,17 +233,16 @@ class IbisEngine:
         source: Source,
         holding: Holding,
         scope: DataScope,
-        opted_out: frozenset[str],
-        salt: bytes,
+        left_out: OptOutList,
         kept_for: KeptFor | None,
     ) -> Cohorts:
         """The Circe cohorts of a source, with those kept under the permit."""
         shelf = None
         if kept_for is not None and (folder := self._cohort_folder) is not None:
             forget_cohorts(folder)
-            place = digest([holding, scope, sorted(opted_out), salt.hex(), stamp(holding.source)])
+            place = digest([holding, scope, left_out.digest, stamp(holding.source)])
             shelf = CohortShelf(folder, kept_for, place)
-        return permitted_cohorts(source, holding, scope, opted_out, salt, shelf)
+        return permitted_cohorts(source, holding, scope, left_out, shelf)
 
     @property
     def _cohort_folder(self) -> Path | None:
@@ -263,16 +260,15 @@ class IbisEngine:
         holding: Holding,
         frame: StudyFrame,
         scope: DataScope,
-        opted_out: frozenset[str],
-        salt: bytes,
+        left_out: OptOutList,
         min_cell: int,
         holder_name: str,
     ) -> IbisFrame:
         name, table = self._plain_table(source, holding, frame)
         person = _person_column(holding, table)
         rows = permitted_rows(table, name, holding, scope)
-        if opted_out and holding.personal:
-            rows = without_opted_out(source, holding, name, table, rows, person, opted_out, salt)
+        if left_out and holding.personal:
+            rows = without_opted_out(source, holding, name, table, rows, person, left_out)
         rows = keep_rows(rows, frame.where, where=f"The table {name!r}", complete=frame.complete)
         offered = [
             column

@@ -12,11 +12,11 @@ from salerno.holdings.engine.cohorts import Cohorts, CohortShelf
 from salerno.holdings.engine.conditions import keep_rows
 from salerno.holdings.engine.events import KEY
 from salerno.holdings.engine.omop_tables import omop_table
-from salerno.holdings.engine.persons import opted_out_keys
+from salerno.holdings.engine.persons import left_out_keys
 from salerno.holdings.engine.source import Source
 from salerno.holdings.model import Holding
 from salerno.kernel.errors import Invalid, Refused
-from salerno.permits.model import DataScope
+from salerno.permits.model import DataScope, OptOutList
 from salerno.standards.omop import CARE_PROVIDERS, RECORD_DATES, VOCABULARY
 
 ROWS_RULE = "EHDS Art. 66(1), 68(10)(a)"
@@ -24,7 +24,7 @@ _OPTED_OUT = "opted_out"
 
 
 def permitted_omop(
-    source: Source, holding: Holding, scope: DataScope | None, opted_out: frozenset[str], salt: bytes
+    source: Source, holding: Holding, scope: DataScope | None, left_out: OptOutList | None
 ) -> Callable[[str], ir.Table]:
     """OMOP tables with `KEY`, limited to the permitted rows, dates and persons; without scope, all."""
     made: dict[str, ir.Table] = {}
@@ -40,8 +40,8 @@ def permitted_omop(
                 for optional in ("month_of_birth", "day_of_birth"):
                     if optional not in rows.columns:
                         rows = rows.mutate(**{optional: ibis.null("int64")})
-                if opted_out:
-                    rows = without_opted_out(source, holding, name, full, rows, "person_id", opted_out, salt)
+                if left_out:
+                    rows = without_opted_out(source, holding, name, full, rows, "person_id", left_out)
             made[name] = rows if name in CARE_PROVIDERS else rows.mutate(**{KEY: rows.person_id})
         return made[name]
 
@@ -101,8 +101,7 @@ def without_opted_out(
     full: ir.Table,
     rows: ir.Table,
     person: str,
-    opted_out: frozenset[str],
-    salt: bytes,
+    listed: OptOutList,
 ) -> ir.Table:
     """Rows of those who have not opted out (Art. 71)."""
     if not person:
@@ -113,7 +112,7 @@ def without_opted_out(
             remedy="Have the steward name the person column, or state that no row is about a person.",
         )
     identifier = "person_source_value" if holding.kind == "omop" else person
-    keys = opted_out_keys(source, full, person, identifier, opted_out, salt)
+    keys = left_out_keys(source, full, person, identifier, listed)
     if keys is None:
         return rows
     left_out = source.keep(_OPTED_OUT, keys.rename({"opted_out_key": person}))
@@ -124,8 +123,7 @@ def permitted_cohorts(
     source: Source,
     holding: Holding,
     scope: DataScope | None,
-    opted_out: frozenset[str],
-    salt: bytes,
+    left_out: OptOutList | None,
     shelf: CohortShelf | None = None,
 ) -> Cohorts:
     """Circe cohorts that are computed on permitted rows.
@@ -134,10 +132,9 @@ def permitted_cohorts(
         source: Where they are computed.
         holding: Whose source it is.
         scope: What is permitted; None for all.
-        opted_out: Tokens of persons who must not be in them.
-        salt: Key of those tokens.
+        left_out: Persons who must not be in them; None for nobody.
         shelf: Where they are kept.
     """
-    tables = permitted_omop(source, holding, scope, opted_out, salt)
-    fewer = bool(opted_out) or (scope is not None and bool(scope.rows.get("person")))
+    tables = permitted_omop(source, holding, scope, left_out)
+    fewer = bool(left_out) or (scope is not None and bool(scope.rows.get("person")))
     return Cohorts(source, tables, shelf, tables("person").select(KEY) if fewer else None)

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from secrets import token_bytes
+from secrets import token_hex
 
 import pyarrow as pa
 
@@ -21,7 +21,7 @@ from salerno.holdings.engine.source import EngineLimits, Source
 from salerno.holdings.engine.studies import study_table
 from salerno.holdings.model import EventDefinition, Holding, StudyFrame
 from salerno.holdings.rules import check_frame
-from salerno.permits.rules import opt_out_token
+from salerno.permits.rules import opt_out_list
 
 
 def read_rows(
@@ -71,8 +71,7 @@ def read_cohort(
 def _opened(
     source: str, without: Sequence[str], limits: EngineLimits | None
 ) -> Iterator[tuple[Source, Cohorts]]:
-    salt = token_bytes(32)
-    tokens = frozenset(opt_out_token(salt, person) for person in without)
+    left_out = opt_out_list(without, token_hex(16), datetime.now(UTC))
     holding = Holding(id="", dataset="", title="", source=source, kind="omop", connected_at=datetime.now(UTC))
     with open_omop(source, limits) as opened:
-        yield opened, permitted_cohorts(opened, holding, None, tokens, salt)
+        yield opened, permitted_cohorts(opened, holding, None, left_out)

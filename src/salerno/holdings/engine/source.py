@@ -11,6 +11,7 @@ from typing import Any
 
 import ibis
 import ibis.expr.operations as ops
+import ibis.expr.types as ir
 import pyarrow as pa
 
 from salerno.holdings.engine.numbers import bind
@@ -99,6 +100,14 @@ class Source:
         """The expression's rows as a temporary table, which ends with the source."""
         self.compute(lambda: self.backend.create_table(name, expression, temp=True))
         return self.temporary(name)
+
+    def load(self, name: str, rows: pa.Table) -> ibis.Table:
+        """Rows of this process as a temporary table, which ends with the source; they may be a million."""
+        return self.keep(name, ibis.memtable(rows))
+
+    def sha256(self, text: ir.StringValue) -> ir.StringValue | None:
+        """SHA-256 of a text in UTF-8, hexadecimal; None where the engine does not take long lists to join."""
+        return text.hexdigest("sha256")
 
     def show(self, name: str, expression: ibis.Table) -> ibis.Table:
         """The expression as a temporary view: its columns and no others can be named through it."""

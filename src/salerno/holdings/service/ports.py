@@ -105,8 +105,8 @@ class PermitStatus(Protocol):
 class OptOutRegister(Protocol):
     """Where the opt-outs that concern this holder come from."""
 
-    def current(self) -> OptOutList:
-        """The newest list, with tokens that only this holder can match.
+    def of(self, permit: DataPermit, dataset: str) -> OptOutList:
+        """Who is left out of a data set under a permit, as tokens that only this holder can match.
 
         Raises:
             Unavailable: There is none; then nothing may be read.
@@ -230,8 +230,7 @@ class Engine(Protocol):
         frame: StudyFrame,
         scope: DataScope,
         *,
-        opted_out: frozenset[str],
-        salt: bytes,
+        left_out: OptOutList,
         min_cell: int,
         holder_name: str,
         kept_for: KeptFor | None = None,
@@ -242,8 +241,7 @@ class Engine(Protocol):
             holding: What is read.
             frame: What is made of it.
             scope: What the permit covers of it.
-            opted_out: Tokens of persons who must not be in it.
-            salt: Key of those tokens.
+            left_out: Persons who must not be in it.
             min_cell: Persons that a level needs to be named in the dictionary.
             holder_name: Value of the column ``holder``.
             kept_for: Under which permit cohorts are kept for the next question; None keeps none.

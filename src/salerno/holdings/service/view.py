@@ -42,7 +42,6 @@ from salerno.identity.model import Participant
 from salerno.kernel.errors import Conflict, Refused, SalernoError
 from salerno.kernel.time import Clock
 from salerno.permits.model import DataPermit, DisclosurePolicy, PermitState
-from salerno.permits.rules import binding_tokens
 from salerno.permits.wire import parse_permit
 
 STATUS_LIFETIME = timedelta(seconds=30)
@@ -307,14 +306,13 @@ class ViewDoor:
         if state is not PermitState.GRANTED:
             self._engine.forget(permit.id)
         scope = check_permit_covers(permit, request, holding, now, self._own.did, state=state, needed=needed)
-        opted_out, salt = self._opted_out(permit)
+        left_out = self._opt_outs.of(permit, scope.dataset)
         policy = holding.policy.stricter(permit.policy)
         frame = self._engine.open(
             holding,
             request.frame,
             scope,
-            opted_out=opted_out,
-            salt=salt,
+            left_out=left_out,
             min_cell=policy.min_cell,
             holder_name=self._own.name,
             kept_for=KeptFor(permit=permit.id, until=permit.valid_until),
@@ -371,12 +369,6 @@ class ViewDoor:
                 rule="EHDS Art. 68",
             )
         return permit
-
-    def _opted_out(self, permit: DataPermit) -> tuple[frozenset[str], bytes]:
-        if permit.opt_out_exception:
-            return frozenset(), b""
-        listed = self._opt_outs.current()
-        return binding_tokens(listed, permit), bytes.fromhex(listed.salt_hex)
 
     def _fresh_state(self, permit: DataPermit) -> PermitState:
         asked_at = self._clock.now()

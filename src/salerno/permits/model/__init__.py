@@ -19,11 +19,12 @@ from salerno.permits.model.case import (
     RegisterEntry,
     StatusReport,
 )
-from salerno.permits.model.opt_out import OptOut, OptOutList
+from salerno.permits.model.opt_out import EVERYTHING, OptOut, OptOutLevel, OptOutList
 from salerno.permits.model.permit import DataPermit, IssuedPermit, PermitState
 from salerno.permits.model.policy import DisclosurePolicy
 
 __all__ = [
+    "EVERYTHING",
     "ApplicationState",
     "Assessment",
     "Case",
@@ -39,6 +40,7 @@ __all__ = [
     "NamedPerson",
     "Operator",
     "OptOut",
+    "OptOutLevel",
     "OptOutList",
     "PermitState",
     "RegisterEntry",

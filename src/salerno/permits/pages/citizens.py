@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from litestar import get, post
 from litestar.connection import Request
+from litestar.params import FromPath
 from litestar.response import Response
 from litestar.types import ControllerRouterHandler
 
 from salerno.adapters.database import Opens
-from salerno.permits.model import OptOut
+from salerno.kernel.values import to_json
+from salerno.permits.model import OptOut, OptOutLevel
 from salerno.permits.pages.words import country_name
 from salerno.permits.service import PermitDesk
 from salerno.web.callers import caller_of, needs
@@ -35,41 +39,74 @@ def opt_out_routes(
     def choice(request: Req) -> Response[Any]:
         person = find_person(caller_of(request).id)
         with open_desk() as desk:
-            history = desk.opt_out_history(person)
+            history, levels = desk.opt_out_history(person), desk.opt_out_levels
+        standing = {o.level for o in history if o.until is None}
         return pages.render(
             request,
             "permits/opt_out.html",
             title="Use of my health data",
-            opted_out=any(o.until is None for o in history),
-            moments=[m for o in reversed(history) for m in reversed(_moments(o))],
+            opted_out="" in standing,
+            choices=[_choice(level, level.name in standing) for level in levels],
+            moments=[m for o in reversed(history) for m in reversed(_moments(o, levels))],
         )
 
     @post("/opt-out", guards=citizen, sync_to_thread=False, include_in_schema=False)
     def choose(request: Req) -> Response[Any]:
         caller = caller_of(request)
         person = find_person(caller.id)
+        choice, _, level = form_of(request).text("choice").partition(" ")
         with open_desk() as desk:
-            if form_of(request).text("choice") == "out":
-                desk.opt_out(person, caller.id)
+            if choice == "out":
+                desk.opt_out(person, caller.id, level=level)
                 told = "You have opted out. Your data are left out of every permit approved from now on."
+                if level:
+                    told = "You have opted out. It holds for every permit approved from now on."
             else:
-                desk.opt_in(person, caller.id)
+                desk.opt_in(person, caller.id, level=level)
                 told = "You have taken your opt-out back. Permits approved from now on may include your data."
         return pages.go("/opt-out", told)
 
-    return [choice, choose]
+    @get("/opt-out/receipts/{index:int}", guards=citizen, sync_to_thread=False, include_in_schema=False)
+    def receipt(request: Req, index: FromPath[int]) -> Response[bytes]:
+        person = find_person(caller_of(request).id)
+        with open_desk() as desk:
+            found = to_json(desk.opt_out_receipt(person, index))
+        name = f'attachment; filename="opt-out-{index}.json"'
+        headers = {"Content-Disposition": name, "Cache-Control": "no-store"}
+        return Response(found, media_type="application/json", headers=headers)
+
+    return [choice, choose, receipt]
 
 
-def _moments(period: OptOut) -> list[Moment]:
-    proof = "" if period.receipt is None else f"Proved by entry {period.receipt} of the audit log"
-    moments = [Moment(what="You opted out", when=instant_words(period.since), detail=proof)]
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Choice:
+    """A level with what it covers in words, and whether the person has opted out from it."""
+
+    name: str
+    title: str
+    covers: str
+    out: bool
+
+
+def _choice(level: OptOutLevel, out: bool) -> _Choice:
+    words = [purpose.label for purpose in level.purposes] + [code.label for code in level.categories]
+    return _Choice(name=level.name, title=level.title, covers="; ".join(words), out=out)
+
+
+def _moments(period: OptOut, levels: tuple[OptOutLevel, ...]) -> list[Moment]:
+    titles = {level.name: level.title for level in levels}
+    what = titles.get(period.level, period.level)
+    moments = [_moment("You opted out", what, period.since, period.receipt)]
     if period.until is not None:
-        entry = period.reversal_receipt
-        back = "" if entry is None else f"Proved by entry {entry} of the audit log"
-        moments.append(
-            Moment(what="You took the opt-out back", when=instant_words(period.until), detail=back)
-        )
+        moments.append(_moment("You took the opt-out back", what, period.until, period.reversal_receipt))
     return moments
+
+
+def _moment(did: str, what: str, when: datetime, receipt: int | None) -> Moment:
+    told, proof = what, ""
+    if receipt is not None:
+        told, proof = f"{what}. Proved by entry {receipt} of the audit log.", f"/opt-out/receipts/{receipt}"
+    return Moment(what=did, when=instant_words(when), detail=told, proof=proof)
 
 
 def register_routes(pages: Pages, open_desk: Opens[PermitDesk]) -> list[ControllerRouterHandler]:

@@ -2,13 +2,24 @@
 
 from __future__ import annotations
 
-import hashlib
 import hmac
-from datetime import datetime
+import tomllib
+from collections.abc import Collection, Iterable, Mapping
+from datetime import datetime, timedelta
+from hashlib import sha256
+from typing import Any
 
-from salerno.kernel.errors import Unavailable
+from salerno.kernel.codes import DataCategory, Purpose
+from salerno.kernel.errors import Invalid, near
 from salerno.kernel.time import to_text
-from salerno.permits.model import DataPermit, OptOut, OptOutList
+from salerno.kernel.values import from_plain
+from salerno.permits.model import EVERYTHING, OptOut, OptOutLevel, OptOutList
+from salerno.permits.model.opt_out import TOKEN_BYTES
+
+FINAL_AFTER = timedelta(minutes=1)
+"""An opt-out of the instant of approval is stored by then; a list of that age never changes again."""
+
+_RULE = "EHDS Art. 71"
 
 
 def binds(opt_out: OptOut, approved_at: datetime) -> bool:
@@ -23,46 +34,117 @@ def binds(opt_out: OptOut, approved_at: datetime) -> bool:
     return opt_out.since <= approved_at and (opt_out.until is None or approved_at < opt_out.until)
 
 
-def binding_tokens(opt_outs: OptOutList, permit: DataPermit) -> frozenset[str]:
-    """Tokens of the persons who are left out of a permit; none when it records an exception (Art. 71(4)).
+def covers(level: OptOutLevel, purpose: Purpose, categories: Collection[str]) -> bool:
+    """Whether an opt-out of a level is from a purpose and a data set.
+
+    Args:
+        level: What persons opted out from.
+        purpose: The permit's.
+        categories: The data set's; where none is known, every level by category covers it.
+    """
+    of_purpose = not level.purposes or purpose in level.purposes
+    return of_purpose and (
+        not level.categories or not categories or bool(set(level.categories) & set(categories))
+    )
+
+
+def parse_levels(text: str) -> tuple[OptOutLevel, ...]:
+    """The levels of a country from TOML: one table per level, with title, purposes and categories.
+
+    All secondary use is always the first.
 
     Raises:
-        Unavailable: The list is older than the permit's approval, so it could miss somebody.
+        Invalid: A level, purpose or category is not of the right kind.
     """
-    check_covers(opt_outs, permit)
-    if permit.opt_out_exception:
-        return frozenset()
-    return frozenset(o.person for o in opt_outs.entries if binds(o, permit.approved_at))
+    try:
+        tables = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise Invalid("opt-out-levels", f"The levels of the opt-out are not TOML: {error}") from None
+    return (EVERYTHING, *(_level(name, table) for name, table in tables.items()))
 
 
-def check_covers(opt_outs: OptOutList, permit: DataPermit) -> None:
-    """Check that a list is recent enough to know everybody who had opted out at the approval.
-
-    Raises:
-        Unavailable: ``opt-outs-stale``.
-    """
-    if opt_outs.as_of < permit.approved_at:
-        raise Unavailable(
-            "opt-outs-stale",
-            f"The opt-out list of {to_text(opt_outs.as_of)} is older than the permit",
-            rule="EHDS Art. 71",
-            remedy="Try again when the access body can be reached.",
+def _level(name: str, table: Any) -> OptOutLevel:
+    known = ("title", "purposes", "categories")
+    if not isinstance(table, Mapping) or not table.get("title"):
+        raise Invalid("opt-out-levels", f"The level {name!r} has no title", rule=_RULE)
+    for key in table:
+        if key not in known:
+            raise Invalid("opt-out-levels", f"The level {name!r} has no {key!r}", remedy=near(key, known))
+    for key, codes in (("purposes", Purpose), ("categories", DataCategory)):
+        for code in table.get(key, ()):
+            if code not in list(codes):
+                raise Invalid("opt-out-levels", f"{code!r} is not one of the {key}", remedy=near(code, codes))
+    level = from_plain({**table, "name": name}, OptOutLevel, what=f"the level {name!r}")
+    if not level.purposes and not level.categories:
+        raise Invalid(
+            "opt-out-levels",
+            f"The level {name!r} names neither purposes nor categories",
+            remedy="Leave it out: to opt out of all secondary use is always possible.",
         )
+    return level
 
 
-def holder_salt(secret: bytes, holder_did: str) -> bytes:
-    """The salt of one holder, derived from the access body's secret.
+def level_named(name: str, levels: Collection[OptOutLevel]) -> OptOutLevel:
+    """The level of a name.
+
+    Raises:
+        Invalid: ``opt-out-level``: the country has none of that name.
+    """
+    found = next((level for level in levels if level.name == name), None)
+    if found is None:
+        raise Invalid(
+            "opt-out-level",
+            f"One cannot opt out of {name!r} alone here",
+            rule=_RULE,
+            remedy=near(name, [level.name for level in levels if level.name]) or "Opt out of all.",
+        )
+    return found
+
+
+def list_salt(secret: bytes, *parts: str) -> str:
+    """The salt of one list, derived from the access body's secret.
 
     Args:
         secret: The access body's opt-out secret, 32 random bytes that never leave it.
-        holder_did: DID of the holder.
+        parts: Whose list of what: DID of the holder, the permit, the data set.
     """
-    return hmac.new(secret, b"salerno opt-out salt\0" + holder_did.encode(), hashlib.sha256).digest()
+    name = "\0".join(("salerno opt-out list", *parts)).encode()
+    return hmac.new(secret, name, sha256).hexdigest()[:32]
 
 
-def opt_out_token(salt: bytes, person: str) -> str:
-    """Token of a person under one holder's salt: HMAC-SHA256, hexadecimal.
+def opt_out_token(salt: str, person: str) -> bytes:
+    """Token of a person under one list's salt: the first 128 bits of SHA-256 over salt and identifier.
 
-    Two holders' tokens of the same person have nothing in common without the salts.
+    Every engine can compute it where the data are. As it is cut, nothing can be appended to an identifier
+    whose token is known. Tokens of one person in two lists have nothing in common without the salts.
     """
-    return hmac.new(salt, person.encode(), hashlib.sha256).hexdigest()
+    return sha256((salt + person).encode()).digest()[:TOKEN_BYTES]
+
+
+def opt_out_list(persons: Iterable[str], salt: str, as_of: datetime) -> OptOutList:
+    """The list of persons under a salt; sorted, as the order in which they opted out is nobody's business."""
+    begun = sha256(salt.encode())
+    tokens = set()
+    for person in persons:
+        hashed = begun.copy()
+        hashed.update(person.encode())
+        tokens.add(hashed.digest()[:TOKEN_BYTES])
+    return OptOutList(salt=salt, tokens=b"".join(sorted(tokens)), as_of=as_of)
+
+
+def check_list(listed: OptOutList, approved_at: datetime) -> None:
+    """Check that a list from elsewhere is one, and can know everybody who had opted out at an approval.
+
+    Raises:
+        Invalid: ``opt-out-list``.
+    """
+    salted = len(listed.salt) == 32 and set(listed.salt) <= set("0123456789abcdef")
+    if not salted or len(listed.tokens) % TOKEN_BYTES or listed.as_of < approved_at:
+        raise Invalid(
+            "opt-out-list", f"This is no opt-out list of {to_text(approved_at)} or later", rule=_RULE
+        )
+
+
+def is_final(listed: OptOutList, approved_at: datetime) -> bool:
+    """Whether a permit's list holds everybody for good, so that it need not be asked for again."""
+    return listed.as_of >= approved_at + FINAL_AFTER

@@ -19,6 +19,7 @@ from salerno.permits.service.ports import (
     CredentialSigner,
     JobQueue,
     Journal,
+    Objections,
     Peers,
     PermitStore,
     Reader,
@@ -37,6 +38,7 @@ class CaseFile:
         own: Participant,
         jobs: JobQueue,
         peers: Peers,
+        objections: Objections | None = None,
     ) -> None:
         self._store = store
         self._audit = audit
@@ -45,6 +47,7 @@ class CaseFile:
         self._own = own
         self._jobs = jobs
         self._peers = peers
+        self._objections = objections or Objections()
 
     def cases(self, caller: Reader) -> list[Case]:
         """The cases that the caller may see, newest first.

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Protocol
 
+from salerno.audit.model import Receipt
 from salerno.identity.model import Credential, Participant, ParticipantRole
 from salerno.permits.model import (
+    EVERYTHING,
     Case,
     DataAccessApplication,
     DataPermit,
     Decision,
     IssuedPermit,
     OptOut,
+    OptOutLevel,
 )
 
 
@@ -56,6 +60,10 @@ class Journal(Protocol):
         rule: str = "",
     ) -> None:
         """Append an entry that stays although the refusal raised next rolls the transaction back."""
+        ...
+
+    def receipt(self, index: int) -> Receipt:
+        """Proof that an entry is in the log."""
         ...
 
 
@@ -137,6 +145,19 @@ class CaseStore(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Objections:
+    """What the country says of the opt-out.
+
+    Args:
+        levels: What one can opt out from.
+        categories_of: Categories of a data set (Art. 51), as far as its description tells them.
+    """
+
+    levels: tuple[OptOutLevel, ...] = (EVERYTHING,)
+    categories_of: Callable[[str], Collection[str]] = lambda dataset: ()
+
+
 class OptOutStore(Protocol):
     """The register of opt-outs, the one place that says in clear who opted out."""
 
@@ -152,16 +173,16 @@ class OptOutStore(Protocol):
         """Begin a period."""
         ...
 
-    def end_opt_out(self, person: str, until: datetime, receipt: int) -> None:
-        """End the person's open period."""
+    def end_opt_out(self, person: str, level: str, until: datetime, receipt: int) -> None:
+        """End the person's open period of a level."""
         ...
 
-    def opt_out_id(self, person: str) -> str:
-        """Identifier of the person's open period; empty when there is none."""
+    def opt_out_id(self, person: str, level: str) -> str:
+        """Identifier of the person's open period of a level; empty when there is none."""
         ...
 
-    def opt_out_revision(self) -> str:
-        """A text that differs whenever the register has changed."""
+    def opted_out(self, at: datetime, *, except_levels: Collection[str] = ()) -> Iterable[str]:
+        """Identifiers of the persons whose opt-out stood at an instant, at another level than these."""
         ...
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import replace
+from datetime import UTC, datetime
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -30,9 +31,11 @@ from salerno.holdings.model import (
 from salerno.holdings.rules import columns_needed
 from salerno.kernel.errors import Invalid
 from salerno.nodes.demo_data import GIBLEED_FRAME, split_omop, synthetic_omop
-from salerno.permits.model import DataScope, DisclosurePolicy
+from salerno.permits.model import DataScope, DisclosurePolicy, OptOutList
 
 from .harness import OPEN, run_views
+
+NOBODY = OptOutList(salt="0" * 32, tokens=b"", as_of=datetime(2031, 1, 1, tzinfo=UTC))
 
 N = 1500
 CELECOXIB, DICLOFENAC = 1118084, 1124300
@@ -57,8 +60,6 @@ def ask(
     question: dict[str, Any], frame: StudyFrame, folders: list[Path], policy: DisclosurePolicy = OPEN
 ) -> Result:
     """The answer over holders, each with the view that its engine opens."""
-    from datetime import UTC, datetime
-
     opened, dictionaries = [], {}
     tables = {name: tuple(sorted(columns)) for name, columns in columns_needed(frame).items()}
     for number, folder in enumerate(folders):
@@ -68,7 +69,7 @@ def ask(
         )  # fmt: skip
         scope = DataScope(dataset="urn:d", holder="did:web:h", country="FR", tables=tables)
         made = IbisEngine().open(
-            holding, frame, scope, opted_out=frozenset(), salt=b"", min_cell=policy.min_cell,
+            holding, frame, scope, left_out=NOBODY, min_cell=policy.min_cell,
             holder_name=f"h{number}",
         )  # fmt: skip
         opened.append(made)
