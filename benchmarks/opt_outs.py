@@ -69,10 +69,10 @@ def run(place: Path, persons: int, repeats: int) -> None:
     nobody = replace(listed, tokens=b"")
     without, counted = opening(source, nobody, repeats)
     with_list, left = opening(source, listed, repeats)
-    assert counted - left == persons // 20
+    assert counted - left == persons // 20, (counted, left)
     added = with_list[0] - without[0]
     print(
-        f"a view opens in {without[0]:.2f} s without and {with_list[0]:.2f} s with opt-outs: {added:.2f} s added"
+        f"a view opens in {without[0]:.2f} s without and {with_list[0]:.2f} s with them: {added:.2f} s added"
     )
     print(f"processor time: {with_list[1] - without[1]:.2f} s added, on {os.cpu_count()} cores")
     print(f"ratio of the goal's {GOAL_SECONDS:.0f} s for 10,000,000 persons: {added / GOAL_SECONDS:.2f}")
@@ -84,13 +84,7 @@ def register(place: Path, opted_out: int) -> Database:
     metadata.create_all(database.engine)
     since = to_text(NOW - timedelta(days=1))
     rows = [
-        {
-            "id": f"o-{n}",
-            "person": identifier(n * 10 if n % 2 else -n),
-            "since": since,
-            "until": "",
-            "receipt": n,
-        }
+        {"id": f"o-{n}", "person": person(n), "since": since, "until": "", "receipt": n}
         for n in range(opted_out)
     ]
     with database.transaction() as connection:
@@ -98,8 +92,8 @@ def register(place: Path, opted_out: int) -> Database:
     return database
 
 
-def identifier(number: int) -> str:
-    return f"{number:012d}"
+def person(number: int) -> str:
+    return f"{number * 10:012d}" if number % 2 else f"elsewhere {number}"
 
 
 def people(place: Path, persons: int) -> str:

@@ -91,10 +91,8 @@ def test_each_route_is_open_to_its_role_alone(
         if name not in may:
             got = target.status(method, path.format(case=case.id, index=10**6), body, caller=caller)
             assert (name, got) == (name, 401 if name == "nobody" else 403)
-    assert (
-        target.status(method, path.format(case=case.id, index=10**6), body, caller=callers(world)[role])
-        == status
-    )
+    path = path.format(case=case.id, index=10**6)
+    assert target.status(method, path, body, caller=callers(world)[role]) == status
 
 
 def test_the_register_is_public(world: World) -> None:
@@ -104,10 +102,8 @@ def test_the_register_is_public(world: World) -> None:
 
 
 def test_every_route_is_in_the_matrix(world: World) -> None:
-    listed = {
-        (route[1], route[2].split("?")[0].format(case="{case_id:str}", index="{index:int}"))
-        for route in ROUTES
-    }
+    names = {"case": "{case_id:str}", "index": "{index:int}"}
+    listed = {(route[1], route[2].split("?")[0].format(**names)) for route in ROUTES}
     made = {
         (method, path)
         for node in (world.hub, world.bodies["FR"])
