@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from typing import Any, Protocol, TypeVar
+from dataclasses import dataclass
+from typing import Any, Generic, Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,7 +13,7 @@ from numpy.typing import NDArray
 from salerno.analysis.model import Opened, RoundCall, RunOpening, Share, ShareHeader
 from salerno.kernel.errors import Refused
 from salerno.kernel.values import from_json, to_json
-from salerno.standards.jose import read_claims, read_header, sign_compact, verify_compact
+from salerno.standards.jose import read_header, read_payload, sign_compact, verify_compact
 
 T = TypeVar("T")
 
@@ -41,6 +42,14 @@ class KeyResolver(Protocol):
     def resolve(self, did: str, *, kid: str = "") -> PublicKeys:
         """The keys of a participant, read again when the key `kid` is not among those known."""
         ...
+
+
+@dataclass(frozen=True, slots=True)
+class _Envelope(Generic[T]):
+    """What is signed: who says it, and what."""
+
+    body: T
+    iss: str = ""
 
 
 _TYPES: Mapping[type, str] = {
@@ -85,11 +94,10 @@ def parse_signed(token: str, kind: type[T], keys: Mapping[str, Mapping[str, Any]
         Refused: Signature, kind or issuer are not in order.
         Invalid: It is signed but of another shape.
     """
-    payload = verify_compact(token, keys, typ=_TYPES[kind])
-    envelope = from_json(payload, dict[str, Any], what="the signed message")
-    if envelope.get("iss") != issuer:
+    envelope = _read(verify_compact(token, keys, typ=_TYPES[kind]), kind, "the signed message")
+    if envelope.iss != issuer:
         raise Refused("message-issuer", "The message names another issuer than the one who signed it")
-    return from_json(to_json(envelope.get("body")), kind, what="the signed message")
+    return envelope.body
 
 
 def parse_from(token: str, kind: type[T], resolver: KeyResolver, issuer: str) -> T:
@@ -108,7 +116,11 @@ def keys_known(token: str, resolver: KeyResolver, issuer: str) -> bool:
 
 def read_stored(token: str, kind: type[T]) -> T:
     """The value in a token that this node has verified before it stored it; the signature is not checked."""
-    return from_json(to_json(read_claims(token).get("body")), kind, what="the stored message")
+    return _read(read_payload(token), kind, "the stored message").body
+
+
+def _read(payload: bytes, kind: type[T], what: str) -> _Envelope[T]:
+    return from_json(payload, _Envelope[kind], what=what)  # type: ignore[valid-type]
 
 
 def render_words(words: NDArray[np.uint64]) -> bytes:
