@@ -48,13 +48,17 @@ class HeldRows:
             self._used_at = time.monotonic()
             self._drop_when_idle()
 
+    def has(self, query: str) -> bool:
+        """Whether the rows of a query are held."""
+        return self._rows is not None and self._rows[0] == query
+
     def meet(self, query: str, condition: Hashable) -> bool:
         """Whether the rows of a query are held and known to meet a condition."""
-        return self._rows is not None and self._rows[0] == query and condition in self._met
+        return self.has(query) and condition in self._met
 
     def note(self, query: str, condition: Hashable) -> None:
         """Know from now on that the rows of a query meet a condition."""
-        if self._rows is not None and self._rows[0] == query:
+        if self.has(query):
             self._met.add(condition)
 
     @property

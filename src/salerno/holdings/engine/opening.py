@@ -87,16 +87,22 @@ class IbisFrame:
         """Whom figures rest on; see `salerno.holdings.service.OpenedFrame`."""
         found = []
         table, wanted = build(self._keyed.table)
-        for told in wanted:
+        for number, told in enumerate(wanted):
             # The same persons are asked for again and again, by each question about the same columns.
-            parts = {f"x{number}": part for number, part in enumerate((told.rows, *told.keys))}
+            parts = {f"x{place}": part for place, part in enumerate((told.rows, *told.keys))}
             key = (secret, self._source.text_of(table.select(**parts)))
             if key not in self._told:
                 while len(self._told) >= _TOLD_KEPT:
                     self._told.pop(next(iter(self._told)))
-                self._told[key] = self._keyed.sets(table, told, secret)
+                every = self._keyed.is_large and self._means_every(build, number)
+                self._told[key] = self._keyed.sets(table, told, secret, every=every)
             found.append((self._told[key], self._keyed.contributions(table, told, most) if most else []))
         return found
+
+    def _means_every(self, build: Tell, number: int) -> bool:
+        """Whether the figures of one set are known to rest on all rows."""
+        table, wanted = build(self.table)
+        return self._source.is_met(table, wanted[number].rows)
 
     def close(self) -> None:
         """End the connection and all that was kept for the frame."""

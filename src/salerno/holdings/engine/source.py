@@ -145,6 +145,10 @@ class Source:
         """As `fetch`, for an aggregate with its numbers: in the way that costs the engine least."""
         return self.fetch(bind(expression, numbers))
 
+    def is_met(self, table: ibis.Table, condition: ibis.Value) -> bool:
+        """Whether all rows are known to meet a condition, without reading them again."""
+        return False
+
     def text_of(self, expression: ibis.Table) -> str:
         """The expression in the engine's own words: the same text, the same rows."""
         return self._text_of(expression.op())

@@ -7,6 +7,7 @@ import re
 import shutil
 import tempfile
 from collections.abc import Callable, Hashable, Mapping
+from contextlib import suppress
 from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any
@@ -78,6 +79,17 @@ class DuckdbSource(Source):
                 self._held.note(*told)
                 return found
         return super().sums(expression, numbers)
+
+    def is_met(self, table: ibis.Table, condition: ibis.Value) -> bool:
+        """Whether all rows are known to meet a condition, without reading them again."""
+        plan = vectors.met(table, condition)
+        if plan is None or not self._held.has(query := self.text_of(plan.rows)):
+            return False
+        if not self._held.meet(query, plan.filter):
+            with suppress(NotVectors):
+                blocks.compute(plan, self._held.rows(query, ()), {})
+                self._held.note(query, plan.filter)
+        return self._held.meet(query, plan.filter)
 
     @cached_property
     def _plans(self) -> Callable[[ops.Node], tuple[vectors.Plan, ...]]:

@@ -161,6 +161,16 @@ def plans(expression: ir.Table) -> tuple[Plan, ...]:
     return tuple(found[:1] if found and not found[0].conditions else found)
 
 
+def met(table: ir.Table, condition: ir.BooleanValue) -> Plan | None:
+    """How to find out whether all rows meet a condition; None where the engine must be asked."""
+    kept = table.filter(condition)
+    try:
+        plan = _plan(kept.aggregate(n=kept.count()), through=True)
+    except NotVectors:
+        return None
+    return plan if plan.conditions else None
+
+
 def _plan(expression: ir.Table, *, through: bool) -> Plan:
     top = expression.op()
     source, filters = _source(top.parent, through=through)
