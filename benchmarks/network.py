@@ -36,6 +36,9 @@ from salerno.permits.model import (
     DisclosurePolicy,
     IssuedPermit,
     NamedPerson,
+    Proposal,
+    Terms,
+    Verdict,
 )
 from salerno.permits.rules import CRITERIA
 
@@ -221,7 +224,15 @@ def _grant(
     with body.permits() as desk:
         desk.receive(part, hub.own.did)
         desk.take_up(case.id, officer)
-        return desk.grant(case.id, officer, Assessment(assessor=officer, criteria=criteria), policy=policy)
+        desk.find_complete(case.id, officer)
+        proposal = Proposal(
+            verdict=Verdict.GRANT,
+            assessment=Assessment(assessor=officer, criteria=criteria),
+            terms=Terms(policy=policy),
+        )
+        desk.propose(case.id, officer, proposal, no_conflict=True)
+        decided = desk.confirm(case.id, f"{officer}-2", no_conflict=True)
+        return desk.status(decided.countries["FR"].permit_id)
 
 
 EMPTY_ROUNDS = 25

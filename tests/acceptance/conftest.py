@@ -71,8 +71,8 @@ class Running:
     def grant(self, application: Application, country: str, **terms: Any) -> None:
         officer = self.session(f"officer {country}")
         case = soon(lambda: officer.case(application.id))
-        case.take_up()
-        case.grant(ASSESSMENT, **terms)
+        case.take_up().find_complete().propose("grant", ASSESSMENT, no_conflict=True, **terms)
+        self.session(f"second officer {country}").case(case.id).confirm(no_conflict=True)
 
 
 def soon(look: Callable[[], T], seconds: float = 60) -> T:

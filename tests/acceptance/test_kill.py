@@ -51,7 +51,7 @@ def study(running: Running) -> Study:
         running.grant(application, country)
         running.restart(f"{country} access body")
     soon(lambda: application.wait(timeout=30))
-    assert application.countries == dict.fromkeys(running.space.countries, "granted")
+    assert application.countries == dict.fromkeys(running.space.countries, "full")
     permits = researcher.permits()
     assert sorted(permit.country for permit in permits) == sorted(running.space.countries)
     assert len(researcher.applications()) == 1

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from sqlalchemy.exc import IntegrityError
@@ -14,12 +15,19 @@ from salerno.adapters.database import Database
 from salerno.kernel.errors import SalernoError
 from salerno.permits.model import (
     ApplicationState,
+    BoardView,
     Case,
+    CaseEvent,
+    CountryStatus,
     Decision,
+    Handling,
     IssuedPermit,
     NamedPerson,
     OptOut,
+    Outcome,
     PermitState,
+    Proposal,
+    Verdict,
 )
 from salerno.permits.store import SqlPermitStore, TransactionJobs, metadata
 from tests.unit.permits.world import MARIE, START, application, assessment, permit
@@ -37,13 +45,18 @@ CASE = Case(
     application=application("FR", "DE"),
     applicant_id=MARIE,
     state=ApplicationState.SUBMITTED,
-    countries={"FR": ApplicationState.SUBMITTED, "DE": ApplicationState.GRANTED},
+    countries={
+        "FR": CountryStatus(state=ApplicationState.SUBMITTED, due=START.date()),
+        "DE": CountryStatus(
+            state=ApplicationState.DECIDED,
+            outcome=Outcome.REFUSAL,
+            version=4,
+            decided_at=START,
+            reason="Wofür? «–» \N{SNOWMAN}",
+        ),
+    },
     created_at=START,
     submitted_at=START,
-    due={"FR": START.date()},
-    reasons={"FR": "Wofür? «–» \N{SNOWMAN}"},
-    decided_at={"DE": START},
-    status_versions={"DE": 4},
 )
 
 
@@ -51,34 +64,109 @@ def test_a_case_is_stored_changed_and_found(database: Database) -> None:
     with database.transaction() as connection:
         store = SqlPermitStore(connection)
         assert store.case("case-1") is None
-        store.put_case(CASE)
-        store.put_case(replace(CASE, id="case-2", created_at=START + timedelta(seconds=1)))
-        store.put_case(replace(CASE, id="case-3", applicant_id="other"))
+        store.put_case(CASE, START)
+        store.put_case(replace(CASE, id="case-2", created_at=START + timedelta(seconds=1)), START)
+        store.put_case(replace(CASE, id="case-3", applicant_id="other"), START)
     changed = replace(CASE, state=ApplicationState.WITHDRAWN, version=7)
     with database.transaction() as connection:
-        SqlPermitStore(connection).put_case(changed)
+        SqlPermitStore(connection).put_case(changed, START)
     with database.transaction() as connection:
         store = SqlPermitStore(connection)
         assert store.case("case-1") == changed
-        assert [case.id for case in store.cases(applicant_id=MARIE)] == ["case-2", "case-1"]
-        assert len(store.cases()) == 3
+        mine = store.lines(None, applicant_id=MARIE, limit=1)
+        assert [line.id for line in mine.lines] == ["case-2"]
+        rest = store.lines(None, applicant_id=MARIE, after=mine.next, limit=1)
+        assert ([line.id for line in rest.lines], rest.next) == (["case-1"], "")
+        assert rest.lines[0].countries == changed.countries
+        assert len(store.lines(None, limit=9).lines) == 3
+        with pytest.raises(SalernoError, match="wrong-page"):
+            store.lines(None, after="nowhere", limit=9)
+
+
+def test_the_lists_of_a_board(database: Database) -> None:
+    def case(n: int, state: ApplicationState, days: int | None, **changes: Any) -> Case:
+        due = None if days is None else START.date() + timedelta(days=days)
+        title = f"Bleeding 100% Ähnlich {n}"
+        return replace(
+            CASE,
+            id=f"case-{n}",
+            application=replace(CASE.application, title=title),
+            state=state,
+            countries={"FR": CountryStatus(state=state, due=due)},
+            **changes,
+        )
+
+    mine = Handling(assignee="odile")
+    proposed = Handling(proposal=Proposal(verdict=Verdict.REFUSE, assessment=assessment("b"), reason="No"))
+    cases = [
+        case(1, ApplicationState.PROCESSING, 5),
+        case(2, ApplicationState.PROCESSING, -1, handling=mine),
+        case(3, ApplicationState.PROCESSING, 5, handling=proposed),
+        case(4, ApplicationState.AWAITING_INFORMATION, 2),
+        case(5, ApplicationState.DECIDED, None),
+        case(6, ApplicationState.WITHDRAWN, None),
+        case(7, ApplicationState.APPEALED, None),
+    ]
+    wanted = {
+        BoardView.OPEN: "2 4 1 3 7",
+        BoardView.MINE: "2",
+        BoardView.UNASSIGNED: "4 1 3 7",
+        BoardView.OVERDUE: "2",
+        BoardView.PROPOSED: "3",
+        BoardView.AWAITING: "4",
+        BoardView.CLOSED: "6 5",
+    }
+    with database.transaction() as connection:
+        store = SqlPermitStore(connection)
+        for n, each in enumerate(cases):
+            store.put_case(each, START + timedelta(seconds=n))
+        for view, ids in wanted.items():
+            seen: list[str] = []
+            after = ""
+            while True:
+                page = store.lines(view, officer="odile", today=START.date(), after=after, limit=2)
+                seen += [line.id.removeprefix("case-") for line in page.lines]
+                after = page.next
+                if not after:
+                    break
+            assert " ".join(seen) == ids, view
+        counts = store.counts(officer="odile", today=START.date())
+        assert counts == {view: len(ids.split()) for view, ids in wanted.items()}
+        found = store.lines(BoardView.OPEN, text=" 100% ähnlich 1", limit=9)
+        assert [line.id for line in found.lines] == ["case-1"]
+        assert store.lines(BoardView.OPEN, text="100_", limit=9).lines == ()
+
+
+def test_what_happened_is_kept_in_order(database: Database) -> None:
+    event = CaseEvent(number=0, at=START, act="saved", actor="o", state=ApplicationState.DRAFT)
+    with database.transaction() as connection:
+        store = SqlPermitStore(connection)
+        store.put_case(CASE, START)
+        assert store.last_event("case-1") is None
+        store.add_event("case-1", event)
+        store.add_event("case-1", replace(event, act="submitted", detail={"question": "Wofür?"}))
+        first, second = store.events("case-1")
+        assert (first.number, first.act, second.number) == (1, "saved", 2)
+        assert store.last_event("case-1") == second
 
 
 def test_versions_are_never_changed(database: Database) -> None:
     with database.transaction() as connection:
         store = SqlPermitStore(connection)
-        store.put_case(CASE)
+        store.put_case(CASE, START)
         store.add_version("case-1", 1, CASE.application, START)
         store.add_version("case-1", 1, replace(CASE.application, title="Another"), START)
         assert store.application("case-1", 1) == CASE.application
         assert store.application("case-1", 2) is None
 
 
-def test_there_is_one_decision_per_case(database: Database) -> None:
+def test_decisions_are_kept_by_number(database: Database) -> None:
     decision = Decision(
         case_id="case-1",
-        state=ApplicationState.REFUSED,
+        number=1,
+        outcome=Outcome.REFUSAL,
         officer="o",
+        confirmed_by="p",
         assessment=assessment("a"),
         decided_at=START,
         application_version=1,
@@ -86,10 +174,12 @@ def test_there_is_one_decision_per_case(database: Database) -> None:
     )
     with database.transaction() as connection:
         store = SqlPermitStore(connection)
-        store.put_case(CASE)
-        assert store.decision("case-1") is None
+        store.put_case(CASE, START)
+        assert store.decisions("case-1") == []
         store.add_decision(decision)
-        assert store.decision("case-1") == decision
+        store.add_decision(replace(decision, number=2, outcome=Outcome.FULL))
+        assert store.decisions("case-1")[0] == decision
+        assert len(store.decisions("case-1")) == 2
     with pytest.raises((IntegrityError, SalernoError)), database.transaction() as connection:
         SqlPermitStore(connection).add_decision(decision)
 
@@ -109,6 +199,8 @@ def test_permits_are_found_by_the_persons_that_they_name(database: Database) -> 
         assert store.permits(person_id="anna") == [one, revoked]
         assert store.permits(person_id="ben") == [revoked]
         assert store.permits() == [one, revoked]
+        assert store.permits(ids=[one.permit.id, "none"]) == [one]
+        assert store.permits(ids=[]) == []
 
 
 def test_opt_outs(database: Database) -> None:

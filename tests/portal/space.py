@@ -37,9 +37,13 @@ PEOPLE = {
     "hub": [("rosa", "Rosa Weber", PersonRole.RESEARCHER), ("olaf", "Olaf Berg", PersonRole.OPERATOR)],
     "body-fr": [
         ("odile", "Odile Martin", PersonRole.OFFICER),
+        ("oscar", "Oscar Blanc", PersonRole.OFFICER),
         ("claire", "Claire Petit", PersonRole.CITIZEN),
     ],
-    "body-de": [("otto", "Otto Braun", PersonRole.OFFICER)],
+    "body-de": [
+        ("otto", "Otto Braun", PersonRole.OFFICER),
+        ("olga", "Olga Klein", PersonRole.OFFICER),
+    ],
     "lyon": [("stephane", "Stéphane Roux", PersonRole.STEWARD)],
     "jena": [("sabine", "Sabine Vogel", PersonRole.STEWARD)],
 }

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Page
 
-from salerno.permits.model import ApplicationState, Case, DataScope
+from salerno.permits.model import Case, DataScope, Outcome
 from salerno.permits.pages.forms import empty_application
 from salerno.web.callers import Caller
 from tests.portal.space import PASSWORD, Space
@@ -192,52 +192,100 @@ def test_officer_asks_back_refuses_and_revokes(visit: Any, space: Space, heart: 
     page.get_by_role("button", name="Take up the case").click()
     page.get_by_role("button", name="Ask back").click()
     page.get_by_role("link", name="A question to the applicant needs words").wait_for()
+    page.get_by_role("button", name="It is complete").click()
 
     # Granting without an assessment names every criterion, and keeps what was typed.
     page.get_by_label("Further conditions").fill("Publish the results")
-    page.get_by_role("button", name="Grant the permit").click()
+    page.get_by_role("button", name="Propose to grant the permit").click()
     page.locator("#error-summary").wait_for()
-    assert page.locator("#error-summary li").count() == 8
+    assert page.locator("#error-summary li").count() == 9
     assert page.get_by_label("Further conditions").input_value() == "Publish the results"
     officer.check("body-fr-case-errors")
 
     # A criterion that is not met stands in the way of a permit.
     for letter in "abcdefgh":
         page.locator(f"#met-{letter}-{'no' if letter == 'b' else 'yes'}").check()
-    page.get_by_role("button", name="Grant the permit").click()
+    page.get_by_label("I have no conflict of interest").check()
+    page.get_by_role("button", name="Propose to grant the permit").click()
     page.locator("#error-summary").get_by_text("A permit needs every criterion met").wait_for()
     page.locator("#met-b-yes").check()
     page.get_by_text("Permit less data than asked for").click()
     page.get_by_label("heart.sex").uncheck()
-    page.get_by_role("button", name="Grant the permit").click()
-    page.get_by_text("The permit is issued").wait_for()
+    page.get_by_role("button", name="Propose to grant the permit").click()
+    page.get_by_text("waits for a colleague").wait_for()
+    second = visit("body-fr")
+    second.log_in("oscar", f"/cases/{case.id}")
+    confirm(second.page)
     with space.nodes["body-fr"].permits() as desk:
-        granted = desk.case(case.id, ODILE)
-        issued = desk.status(granted.permit_ids["FR"])
+        granted = desk.case(case.id, ODILE).countries["FR"]
+        issued = desk.status(granted.permit_id)
+    assert granted.outcome is Outcome.PARTIAL
     assert issued.permit.data[0].tables == {"heart": ("age",)}
     assert issued.permit.conditions == "Publish the results"
 
+    page = officer.goto(f"/cases/{case.id}")
     page.get_by_text("Revoke the permit (Art. 63)").click()
     page.get_by_label("Reason, which the data user reads").fill("Misuse")
     page.get_by_role("button", name="Revoke").click()
-    page.get_by_text("The permit is revoked").wait_for()
+    page.get_by_text("The permit is revoked:").wait_for()
     officer.check("body-fr-case-revoked")
 
     other = file_application(space, heart, "Heart and sex")
     page = officer.goto(f"/cases/{other.id}")
     page.get_by_role("button", name="Take up the case").click()
+    page.get_by_role("button", name="It is complete").click()
     page.locator("#met-b-no").check()
-    page.get_by_role("button", name="Refuse").click()
+    page.get_by_label("I have no conflict of interest").check()
+    page.get_by_role("button", name="Propose to refuse").click()
     page.get_by_role("link", name="Give the reason").wait_for()
     page.get_by_label("Reason, which the applicant").fill("More than the purpose takes")
-    page.get_by_role("button", name="Refuse").click()
-    page.get_by_text("The application is refused").wait_for()
+    page.get_by_role("button", name="Propose to refuse").click()
+    page.get_by_text("waits for a colleague").wait_for()
+    page = second.goto(f"/cases/{other.id}")
+    page.get_by_text("Send it back").click()
+    page.get_by_label("What has to be changed").fill("Say which columns")
+    page.get_by_role("button", name="Send back").click()
+    page.get_by_text("The proposed decision is sent back").wait_for()
+    page = officer.goto(f"/cases/{other.id}")
+    page.locator("#met-b-no").check()
+    page.get_by_label("Reason, which the applicant").fill("Sex is more than the purpose takes")
+    page.get_by_label("I have no conflict of interest").check()
+    page.get_by_role("button", name="Propose to refuse").click()
+    second.goto(f"/cases/{other.id}")
+    confirm(second.page)
     with space.nodes["body-fr"].permits() as desk:
-        assert desk.case(other.id, ODILE).state is ApplicationState.REFUSED
-    officer.goto("/cases")
+        assert desk.case(other.id, ODILE).countries["FR"].outcome is Outcome.REFUSAL
+    page = officer.goto("/cases?view=closed")
     officer.check("body-fr-cases-closed")
+    page.get_by_label("Find in titles").fill("heart and SEX")
+    page.get_by_role("button", name="Find").click()
+    assert page.get_by_role("link", name="Heart and").count() == 1
     officer.goto("/register")
     officer.check("body-fr-register")
+
+
+def test_an_officer_with_a_conflict_takes_no_part(visit: Any, space: Space, heart: str) -> None:
+    case = file_application(space, heart, "Heart and kin")
+    officer = visit("body-fr")
+    page = officer.log_in("odile", f"/cases/{case.id}")
+    page.get_by_role("button", name="Take up the case").click()
+    page.get_by_label("Officer").select_option("Oscar Blanc")
+    page.get_by_role("button", name="Hand over").click()
+    page.get_by_text("handled by Oscar Blanc").wait_for()
+    page.get_by_text("Declare a conflict of interest").click()
+    page.get_by_role("button", name="Declare it").click()
+    page.get_by_text("Say what the conflict of interest is").first.wait_for()
+    page.get_by_label("What the conflict is").fill("My brother applies")
+    page.get_by_role("button", name="Declare it").click()
+    page.get_by_role("heading", name="You declared a conflict of interest").wait_for()
+    assert page.get_by_role("button", name="Ask back").count() == 0
+    officer.check("body-fr-case-conflict")
+
+
+def confirm(page: Any) -> None:
+    page.get_by_label("I have no conflict of interest").first.check()
+    page.get_by_role("button", name="Confirm the decision").click()
+    page.get_by_text("It is decided").wait_for()
 
 
 def test_audit_log_is_shown_verified_and_proved(visit: Any, heart: str) -> None:

@@ -51,7 +51,7 @@ def connect(visit: Any, space: Space, holder: str, login: str, title: str, seed:
     steward.check(f"{holder}-policy")
 
 
-def decide(visit: Any, body: str, login: str, title: str) -> None:
+def decide(visit: Any, body: str, login: str, second: str, title: str) -> None:
     officer = visit(body)
     officer.log_in(login, "/cases")
     page = wait_for(officer, "/cases", title)
@@ -59,12 +59,28 @@ def decide(visit: Any, body: str, login: str, title: str) -> None:
     page.get_by_role("link", name=title).click()
     page.get_by_role("button", name="Take up the case").click()
     page.get_by_text("You have taken up the case").wait_for()
+    officer.check(f"{body}-case-new")
+    page.get_by_role("button", name="It is complete").click()
+    page.get_by_text("is found complete").wait_for()
     officer.check(f"{body}-case")
     for letter in CRITERIA:
         page.locator(f"#met-{letter}-yes").check()
-    page.get_by_label("Months").fill("12")
-    page.get_by_role("button", name="Grant the permit").click()
-    page.get_by_text("The permit is issued").wait_for()
+    page.get_by_label("Months", exact=True).fill("12")
+    page.get_by_label("I have no conflict of interest").check()
+    page.get_by_role("button", name="Propose to grant the permit").click()
+    page.get_by_text("waits for a colleague").wait_for()
+    address = page.url.removeprefix(officer.root)
+
+    colleague = visit(body)
+    page = colleague.log_in(second, "/cases?view=proposed")
+    page.get_by_role("link", name=title).click()
+    colleague.check(f"{body}-case-proposed")
+    page.get_by_role("button", name="Confirm the decision").click()
+    page.locator("#error-summary").get_by_text("declares to have no conflict").wait_for()
+    page.get_by_label("I have no conflict of interest").first.check()
+    page.get_by_role("button", name="Confirm the decision").click()
+    page.get_by_text("It is decided").wait_for()
+    officer.goto(address)
     officer.check(f"{body}-case-granted")
 
 
@@ -129,8 +145,8 @@ def test_story_from_data_to_answer(visit: Any, space: Space) -> None:
     visitor.check("hub-application-submitted")
     address = page.url.removeprefix(visitor.root)
 
-    decide(visit, "body-fr", "odile", "Bleeding after treatment")
-    decide(visit, "body-de", "otto", "Bleeding after treatment")
+    decide(visit, "body-fr", "odile", "oscar", "Bleeding after treatment")
+    decide(visit, "body-de", "otto", "olga", "Bleeding after treatment")
     deadline = time.monotonic() + 40
     while visitor.goto(address).get_by_role("heading", level=3).get_by_text("Granted").count() < 2:
         assert time.monotonic() < deadline, "the permits did not arrive"

@@ -79,7 +79,7 @@ def list_(at: At = "", as_json: Json = False) -> None:
     """List your applications."""
     filed = session_at(at).applications()
     if as_json:
-        output.print_json([a.case for a in filed])
+        output.print_json([a.line for a in filed])
         return
     rows = [(a.id, a.title, a.state, a.countries) for a in filed]
     output.print_table(("application", "title", "state", "countries"), rows)
@@ -89,6 +89,55 @@ def list_(at: At = "", as_json: Json = False) -> None:
 def show(id: Id, at: At = "", as_json: Json = False) -> None:
     """Show an application with the state of each country."""
     _show(session_at(at).application(id).case, as_json)
+
+
+@app.command()
+def history(id: Id, at: At = "", as_json: Json = False) -> None:
+    """Show what happened to an application, in order."""
+    events = session_at(at).application(id).history()
+    if as_json:
+        output.print_json(events)
+    else:
+        output.print_history(events)
+
+
+@app.command()
+def change(
+    permits: Annotated[list[str], typer.Argument(metavar="PERMIT...", help="Permits of one application.")],
+    renew: Annotated[
+        bool, typer.Option("--renew", help="Ask for the one extension that the law allows.")
+    ] = False,
+    at: At = "",
+    as_json: Json = False,
+) -> None:
+    """Begin to ask for other permits in the place of some: an amendment, or with --renew a renewal."""
+    session = session_at(at)
+    _show((session.renew if renew else session.amend)(*permits).case, as_json)
+
+
+@app.command()
+def save(
+    id: Id,
+    fields: Annotated[
+        str, typer.Argument(metavar="FIELDS", help="Changed fields as JSON; - reads standard input.")
+    ],
+    at: At = "",
+    as_json: Json = False,
+) -> None:
+    """Change fields of a draft, or prepare the answer to what was asked back."""
+    _show(session_at(at).application(id).save(**read_object(fields, "The fields")).case, as_json)
+
+
+@app.command()
+def appeal(
+    id: Id,
+    country: Annotated[str, typer.Option(help="Country whose decision it is against, e.g. FR.")],
+    grounds: Annotated[str, typer.Option(help="Why the decision is wrong.")],
+    at: At = "",
+    as_json: Json = False,
+) -> None:
+    """Appeal against a country's decision."""
+    _show(session_at(at).application(id).appeal(country, grounds).case, as_json)
 
 
 @app.command()

@@ -23,17 +23,42 @@ AssessmentFile = Annotated[
     ),
 ]
 Reason = Annotated[str, typer.Option("--reason", help="Reason that the applicant reads.")]
+NoConflict = Annotated[
+    bool, typer.Option("--no-conflict", help="I declare to have no conflict of interest in this case.")
+]
 
 
 @cases.command("list")
-def list_(at: At = "", as_json: Json = False) -> None:
-    """List the applications before this access body."""
-    found = session_at(at).cases()
+def list_(
+    view: Annotated[
+        str,
+        typer.Option(help="open, mine, unassigned, overdue, proposed, awaiting or closed."),
+    ] = "open",
+    text: Annotated[
+        str, typer.Option("--find", help="Only those whose title, applicant or number has it.")
+    ] = "",
+    at: At = "",
+    as_json: Json = False,
+) -> None:
+    """List the applications before this access body, the next deadline first."""
+    session = session_at(at)
+    found = session.cases(view, text)
     if as_json:
-        output.print_json([c.case for c in found])
+        output.print_json([c.line for c in found])
         return
-    rows = [(c.id, c.title, c.state, ", ".join(c.due.values())) for c in found]
-    output.print_table(("application", "title", "state", "due"), rows)
+    names = session.officers() if any(c.line["assignee"] for c in found) else {}
+    rows = [
+        (
+            c.id,
+            c.title,
+            f"{c.state}, proposed" if c.line["proposed"] else ", ".join(c.countries.values()),
+            c.line["turn"],
+            names.get(c.line["assignee"], c.line["assignee"]),
+            c.line["due"],
+        )
+        for c in found
+    ]
+    output.print_table(("application", "title", "state", "whose turn", "handled by", "due"), rows)
 
 
 @cases.command()
@@ -46,31 +71,96 @@ def show(id: Id, at: At = "", as_json: Json = False) -> None:
         output.print_case(case, whole=True)
 
 
+@cases.command()
+def history(id: Id, at: At = "", as_json: Json = False) -> None:
+    """Show what happened to an application, in order."""
+    events = session_at(at).case(id).history()
+    if as_json:
+        output.print_json(events)
+    else:
+        output.print_history(events)
+
+
 @cases.command("take-up")
 def take_up(id: Id, at: At = "", as_json: Json = False) -> None:
-    """Begin to process an application."""
+    """Begin to look whether an application is complete; you handle it from now on."""
     _show(session_at(at).case(id).take_up().case, as_json)
+
+
+@cases.command()
+def complete(id: Id, at: At = "", as_json: Json = False) -> None:
+    """Find an application complete: it can be assessed."""
+    _show(session_at(at).case(id).find_complete().case, as_json)
+
+
+@cases.command()
+def assign(
+    id: Id,
+    to: Annotated[
+        str, typer.Option(help="Account of the officer, or their log-in name; empty puts it back.")
+    ],
+    at: At = "",
+    as_json: Json = False,
+) -> None:
+    """Hand an application to an officer."""
+    session = session_at(at)
+    accounts = {account.rpartition("#")[2]: account for account in session.officers()}
+    _show(session.case(id).assign(accounts.get(to, to)).case, as_json)
+
+
+@cases.command()
+def conflict(
+    id: Id,
+    words: Annotated[str, typer.Option("--words", help="What the conflict of interest is.")],
+    at: At = "",
+    as_json: Json = False,
+) -> None:
+    """Declare a conflict of interest: you take no part in this case from now on."""
+    _show(session_at(at).case(id).declare_conflict(words).case, as_json)
 
 
 @cases.command("ask-back")
 def ask_back(
     id: Id,
-    question: Annotated[str, typer.Option(help="What the applicant should add.")],
+    question: Annotated[str, typer.Option(help="What the applicant should add.")] = "",
+    comment: Annotated[
+        list[str] | None,
+        typer.Option("--comment", metavar="FIELD=WORDS", help="What to add to one field; repeat."),
+    ] = None,
     at: At = "",
     as_json: Json = False,
 ) -> None:
-    """Ask the applicant for more."""
-    _show(session_at(at).case(id).ask_back(question).case, as_json)
+    """Ask the applicant for more, in words, by field, or both."""
+    from salerno.kernel.errors import Invalid
+
+    comments = {}
+    for given in comment or []:
+        name, equals, words = given.partition("=")
+        if not equals:
+            raise Invalid("wrong-comment", f"{given!r} is no comment", remedy="Write --comment FIELD=WORDS.")
+        comments[name.strip()] = words
+    _show(session_at(at).case(id).ask_back(question, comments).case, as_json)
 
 
 @cases.command()
-def grant(
+def extend(id: Id, reason: Reason, at: At = "", as_json: Json = False) -> None:
+    """Extend the period for the decision, once (Art. 68(4))."""
+    _show(session_at(at).case(id).extend(reason).case, as_json)
+
+
+@cases.command()
+def propose(
     id: Id,
+    verdict: Annotated[str, typer.Argument(help="grant, refuse or request-instead.")],
     assessment: AssessmentFile = None,
     all_met: Annotated[
         bool, typer.Option("--all-met", help="Assess every criterion of Art. 68(1) as met, without a file.")
     ] = False,
-    months: Annotated[int, typer.Option(min=1, max=120, help="How long the permit holds.")] = 12,
+    no_conflict: NoConflict = False,
+    reason: Reason = "",
+    months: Annotated[
+        int | None, typer.Option(min=1, max=120, help="How long the permit holds; by default as asked.")
+    ] = None,
     conditions: Annotated[str, typer.Option(help="Further conditions, in words.")] = "",
     opt_out_exception: Annotated[
         str, typer.Option(help="Reason for including persons who opted out (Art. 71(4)).")
@@ -82,25 +172,55 @@ def grant(
     at: At = "",
     as_json: Json = False,
 ) -> None:
-    """Grant an application: the data permit goes to the applicant."""
+    """Propose a decision, which another officer confirms."""
     session = session_at(at)
+    given: dict[str, Any] = read_object(terms, "The terms") if terms else {}
+    options = {"months": months, "conditions": conditions, "opt_out_exception": opt_out_exception}
+    given |= {name: value for name, value in options.items() if value}
     assessed = _assessment(session, assessment, all_met=all_met)
-    narrower = read_object(terms, "The terms") if terms else {}
-    given: dict[str, Any] = {"months": months, **narrower}
-    if conditions:
-        given["conditions"] = conditions
-    if opt_out_exception:
-        given["opt_out_exception"] = opt_out_exception
-    _show(session.case(id).grant(assessed, **given).case, as_json)
+    case = session.case(id)
+    _show(case.propose(verdict, assessed, no_conflict=no_conflict, reason=reason, **given).case, as_json)
+
+
+@cases.command("send-back")
+def send_back(
+    id: Id,
+    remark: Annotated[str, typer.Option(help="What has to be changed.")],
+    at: At = "",
+    as_json: Json = False,
+) -> None:
+    """Do not confirm what a colleague proposed."""
+    _show(session_at(at).case(id).send_back(remark).case, as_json)
 
 
 @cases.command()
-def refuse(
-    id: Id, reason: Reason, assessment: AssessmentFile = None, at: At = "", as_json: Json = False
+def confirm(id: Id, no_conflict: NoConflict = False, at: At = "", as_json: Json = False) -> None:
+    """Confirm what a colleague proposed: it is decided, and a permit goes to the applicant."""
+    _show(session_at(at).case(id).confirm(no_conflict=no_conflict).case, as_json)
+
+
+@cases.command()
+def lapse(id: Id, at: At = "", as_json: Json = False) -> None:
+    """Close an application that was not completed in time."""
+    _show(session_at(at).case(id).lapse().case, as_json)
+
+
+@cases.command()
+def appeal(
+    id: Id,
+    answer: Annotated[str, typer.Argument(help="dismiss or uphold.")],
+    reason: Reason,
+    at: At = "",
+    as_json: Json = False,
 ) -> None:
-    """Refuse an application."""
-    session = session_at(at)
-    _show(session.case(id).refuse(_assessment(session, assessment, all_met=False), reason).case, as_json)
+    """Answer an appeal: leave the decision as it is, or process the application again."""
+    from salerno.kernel.errors import Invalid, near
+
+    case = session_at(at).case(id)
+    acts = {"dismiss": case.dismiss_appeal, "uphold": case.uphold_appeal}
+    if answer not in acts:
+        raise Invalid("unknown-answer", f"An appeal is not answered by {answer!r}", remedy=near(answer, acts))
+    _show(acts[answer](reason).case, as_json)
 
 
 @permits.command("list")

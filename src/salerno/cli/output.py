@@ -153,6 +153,22 @@ def _is_number(value: Any) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 
+def print_history(events: Sequence[dict[str, Any]]) -> None:
+    """Print what happened to a case, the first thing first."""
+    rows = [
+        (
+            event["at"][:16].replace("T", " "),
+            event["country"],
+            event["act"],
+            "; ".join(
+                str(value) for value in event["detail"].values() if value and not isinstance(value, dict)
+            ),
+        )
+        for event in events
+    ]
+    print_table(("when (UTC)", "country", "what", "words"), rows)
+
+
 def print_case(case: dict[str, Any], *, whole: bool = False) -> None:
     """Print an application with the state of each country.
 
@@ -162,6 +178,13 @@ def print_case(case: dict[str, Any], *, whole: bool = False) -> None:
     """
     application = case["application"]
     facts = [("application", case["id"]), ("title", application["title"]), ("state", case["state"])]
+    if case["kind"] != "application":
+        facts.append(("kind", case["kind"]))
+    handling = case["handling"]
+    if handling["assignee"]:
+        facts.append(("handled by", handling["assignee"]))
+    if handling["proposal"]:
+        facts.append(("proposed", f"{handling['proposal']['verdict']}, by {handling['proposal']['officer']}"))
     if whole:
         left_out = ("title", "data", "persons")
         facts += [(n.replace("_", " "), v) for n, v in application.items() if n not in left_out]
@@ -170,15 +193,19 @@ def print_case(case: dict[str, Any], *, whole: bool = False) -> None:
     rows = [
         (
             country,
-            state,
-            case["due"].get(country),
-            case["permit_ids"].get(country),
-            case["reasons"].get(country),
+            status["outcome"] or status["state"],
+            status["due"],
+            status["permit_id"],
+            (status["asked"] or {}).get("question") or status["reason"] or status["undelivered"],
         )
-        for country, state in case["countries"].items()
+        for country, status in case["countries"].items()
     ]
     if rows:
         print_table(("country", "state", "due", "permit", "reason or question"), rows)
+    for country, status in case["countries"].items():
+        comments = (status["asked"] or {}).get("comments")
+        if comments:
+            print_table(("field", "what is asked"), list(comments.items()), title=country)
     if whole:
         for scope in application["data"]:
             lines = [(table, ", ".join(columns)) for table, columns in scope["tables"].items()]

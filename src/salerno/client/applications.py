@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import fields as fields_of
-from typing import Any
+from typing import Any, Self
 
 from salerno.client.datasets import Dataset
 from salerno.client.link import Link
@@ -13,11 +13,14 @@ from salerno.kernel.errors import Invalid, Unavailable, near
 from salerno.kernel.values import from_plain, to_plain
 from salerno.permits.model import DataAccessApplication
 
-_WAITING = frozenset({"submitted", "processing"})
+_WAITING = frozenset({"submitted", "pre-screening", "processing", "appealed"})
 
 
 class Case:
-    """An application before an access body: what its officer sees and decides."""
+    """An application before an access body: what its officer sees and does.
+
+    Out of a list it knows what the list tells; the rest is read from the node when it is asked for.
+    """
 
     _home = "/api/cases"
 
@@ -26,17 +29,29 @@ class Case:
         self._take(case)
 
     def _take(self, case: Mapping[str, Any]) -> None:
-        self.case = dict(case)
+        self._known = dict(case)
+
+    @property
+    def case(self) -> dict[str, Any]:
+        """All that the node tells of it."""
+        if "application" not in self._known:
+            self.refresh()
+        return self._known
+
+    @property
+    def line(self) -> dict[str, Any]:
+        """What is known without asking the node again: the line of a list, or all."""
+        return self._known
 
     @property
     def id(self) -> str:
         """Identifier, the same at the hub and at each access body."""
-        return str(self.case["id"])
+        return str(self._known["id"])
 
     @property
     def title(self) -> str:
         """Title of the application."""
-        return str(self.case["application"]["title"])
+        return str(self._known["title"] if "title" in self._known else self.application["title"])
 
     @property
     def application(self) -> dict[str, Any]:
@@ -44,60 +59,140 @@ class Case:
         return dict(self.case["application"])
 
     @property
+    def kind(self) -> str:
+        """``application``, ``amendment`` or ``renewal``."""
+        return str(self._known["kind"])
+
+    @property
     def state(self) -> str:
         """State at this node; at the hub that of its least advanced country."""
-        return str(self.case["state"])
+        return str(self._known["state"])
+
+    @property
+    def statuses(self) -> dict[str, dict[str, Any]]:
+        """Where it stands by country, with all that is known."""
+        return {country: dict(status) for country, status in self._known["countries"].items()}
 
     @property
     def countries(self) -> dict[str, str]:
-        """State by country."""
-        return dict(self.case.get("countries", {}))
+        """State by country; what was decided where it was."""
+        return {c: str(s.get("outcome") or s["state"]) for c, s in self.statuses.items()}
 
     @property
     def reasons(self) -> dict[str, str]:
         """Justification, or the question asked back, by country."""
-        return dict(self.case.get("reasons", {}))
+        told = {
+            c: str((s.get("asked") or {}).get("question") or s["reason"]) for c, s in self.statuses.items()
+        }
+        return {country: words for country, words in told.items() if words}
+
+    @property
+    def comments(self) -> dict[str, dict[str, str]]:
+        """What an access body asks by field of the application, by country."""
+        return {c: dict(s["asked"]["comments"]) for c, s in self.statuses.items() if s.get("asked")}
 
     @property
     def due(self) -> dict[str, str]:
-        """Date by which each country must decide (Art. 68(4))."""
-        return dict(self.case.get("due", {}))
+        """Last day of what runs, by country: the decision's (Art. 68(4)), or the applicant's answer."""
+        return {c: str(s["due"]) for c, s in self.statuses.items() if s.get("due")}
 
     @property
     def permit_ids(self) -> dict[str, str]:
         """Permit by country, once granted."""
-        return dict(self.case.get("permit_ids", {}))
+        return {c: str(s["permit_id"]) for c, s in self.statuses.items() if s["permit_id"]}
 
-    def refresh(self) -> Case:
+    def refresh(self) -> Self:
         """Read it again from the node."""
         self._take(self._link.get(f"{self._home}/{self.id}"))
         return self
 
-    def take_up(self) -> Case:
-        """Begin to process it."""
+    def history(self) -> list[dict[str, Any]]:
+        """What happened to it, in order."""
+        return list(self._link.get(f"{self._home}/{self.id}/history"))
+
+    def decisions(self) -> list[dict[str, Any]]:
+        """The decisions with their assessments, the last one last (officers)."""
+        return list(self._link.get(f"/api/cases/{self.id}/decisions"))
+
+    def take_up(self) -> Self:
+        """Begin to look whether it is complete; it is yours to handle from now on."""
         return self._act("take-up")
 
-    def ask_back(self, question: str) -> Case:
-        """Ask the applicant for more (Art. 68(4))."""
-        return self._act("ask-back", {"question": question})
+    def find_complete(self) -> Self:
+        """End the pre-screening: it can be assessed."""
+        return self._act("find-complete")
 
-    def grant(self, assessment: Mapping[str, Any] | Any, **terms: Any) -> Case:
-        """Grant it; the data permit goes to the applicant.
+    def assign(self, to: str) -> Self:
+        """Hand it to an officer by account; empty puts it back."""
+        return self._act("assign", {"to": to})
+
+    def declare_conflict(self, words: str) -> Self:
+        """Declare a conflict of interest: you take no part in it from now on."""
+        return self._act("declare-conflict", {"words": words})
+
+    def ask_back(self, question: str = "", comments: Mapping[str, str] | None = None) -> Self:
+        """Ask the applicant for more (Art. 68(4)), in words, by field of the application, or both."""
+        return self._act("ask-back", {"question": question, "comments": dict(comments or {})})
+
+    def extend(self, reason: str) -> Self:
+        """Extend the period for the decision, once (Art. 68(4))."""
+        return self._act("extend", {"words": reason})
+
+    def propose(
+        self,
+        verdict: str,
+        assessment: Mapping[str, Any] | Any,
+        *,
+        no_conflict: bool,
+        reason: str = "",
+        **terms: Any,
+    ) -> Self:
+        """Propose a decision, which another officer confirms.
 
         Args:
+            verdict: ``grant``, ``refuse`` or ``request-instead`` (an answer by Art. 69 instead).
             assessment: The assessment of Art. 68(1), an ``Assessment`` or a mapping of its fields.
-            **terms: ``months``, ``data`` (narrower than asked), ``policy``, ``conditions``,
-                ``opt_out_exception``.
+            no_conflict: You declare to have no conflict of interest in the case.
+            reason: What the applicant and the public read; a refusal needs one.
+            **terms: Of the permit: ``months``, ``until``, ``data``, ``persons`` and ``methods`` narrower than
+                asked, ``policy``, ``conditions``, ``opt_out_exception``, ``fee_cents``.
         """
-        return self._act("grant", {"assessment": to_plain(assessment), **to_plain(terms)})
+        body = {
+            "verdict": verdict,
+            "assessment": {"assessor": "", **to_plain(assessment)},
+            "terms": to_plain(terms),
+            "reason": reason,
+            "no_conflict": no_conflict,
+        }
+        return self._act("propose", body)
 
-    def refuse(self, assessment: Mapping[str, Any] | Any, reason: str) -> Case:
-        """Refuse it, with the reason that the applicant reads."""
-        return self._act("refuse", {"assessment": to_plain(assessment), "reason": reason})
+    def send_back(self, remark: str) -> Self:
+        """Do not confirm what a colleague proposed."""
+        return self._act("send-back", {"words": remark})
 
-    def _act(self, verb: str, body: Any = None) -> Case:
-        self._link.post(f"{self._home}/{self.id}/{verb}", body)
-        return self.refresh()
+    def confirm(self, *, no_conflict: bool) -> Self:
+        """Confirm what a colleague proposed: it is decided, and a permit goes to the applicant.
+
+        Args:
+            no_conflict: You declare to have no conflict of interest in the case.
+        """
+        return self._act("confirm", {"no_conflict": no_conflict})
+
+    def lapse(self) -> Self:
+        """Close it, as the applicant did not complete it in time."""
+        return self._act("lapse")
+
+    def dismiss_appeal(self, reason: str) -> Self:
+        """Leave the decision as it is."""
+        return self._act("dismiss-appeal", {"words": reason})
+
+    def uphold_appeal(self, reason: str) -> Self:
+        """Process it again."""
+        return self._act("uphold-appeal", {"words": reason})
+
+    def _act(self, verb: str, body: Any = None) -> Self:
+        self._take(self._link.post(f"{self._home}/{self.id}/{verb}", body))
+        return self
 
     def __repr__(self) -> str:
         where = ", ".join(f"{country} {state}" for country, state in self.countries.items())
@@ -118,9 +213,8 @@ class Application(Case):
     _home = "/api/applications"
 
     def submit(self) -> Application:
-        """Hand it in; from now on the legal clock runs."""
-        self._act("submit")
-        return self
+        """Hand it in, or answer what was asked back; from now on the legal clock runs."""
+        return self._act("submit")
 
     def save(self, **fields: Any) -> Application:
         """Change fields of a draft, or answer what an access body asked back."""
@@ -130,8 +224,11 @@ class Application(Case):
 
     def withdraw(self) -> Application:
         """Take it back."""
-        self._act("withdraw")
-        return self
+        return self._act("withdraw")
+
+    def appeal(self, country: str, grounds: str) -> Application:
+        """Appeal against a country's decision."""
+        return self._act("appeal", {"country": country, "grounds": grounds})
 
     def wait(self, timeout: float = 60, *, every: float = 0.5) -> Application:
         """Wait until no country is still deciding, or one asks back.
@@ -145,9 +242,8 @@ class Application(Case):
         """
         end = time.monotonic() + timeout
         pause = every
-        while any(state in _WAITING for state in self.refresh().countries.values()):
+        while waiting := [c for c, s in self.refresh().statuses.items() if s["state"] in _WAITING]:
             if time.monotonic() + pause > end:
-                waiting = [c for c, s in self.countries.items() if s in _WAITING]
                 raise Unavailable(
                     "still-deciding",
                     f"{', '.join(waiting)} had not decided on {self.id} after {timeout:g} seconds",
@@ -181,7 +277,7 @@ class Permit:
 
     @property
     def state(self) -> str:
-        """``granted``, ``revoked`` or ``expired``."""
+        """``granted``, ``amended``, ``renewed``, ``revoked`` or ``expired``."""
         return str(self.issued["state"])
 
     @property

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from getpass import getpass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -162,9 +162,21 @@ class Session:
         """One of the caller's applications."""
         return Application(self._link, self._link.get(f"/api/applications/{id}"))
 
-    def applications(self) -> list[Application]:
-        """The caller's applications."""
-        return [Application(self._link, case) for case in self._link.get("/api/applications")]
+    def applications(self, text: str = "") -> list[Application]:
+        """The caller's applications, newest first.
+
+        Args:
+            text: Only those whose title, applicant or identifier contains it.
+        """
+        return [Application(self._link, line) for line in self._lines("/api/applications", text=text)]
+
+    def amend(self, *permits: str | Permit) -> Application:
+        """Begin to ask for other permits in the place of some of one application."""
+        return self._change(permits, "amendment")
+
+    def renew(self, *permits: str | Permit) -> Application:
+        """Begin to ask for the one extension that the law allows, a month before the end (Art. 68(12))."""
+        return self._change(permits, "renewal")
 
     def permits(self) -> list[Permit]:
         """The caller's data permits."""
@@ -316,26 +328,46 @@ class Session:
 
     # decide, as an officer of an access body
 
-    def cases(self) -> list[Case]:
-        """Applications before this access body."""
-        return [Case(self._link, case) for case in self._link.get("/api/cases")]
+    def cases(self, view: str = "open", text: str = "") -> list[Case]:
+        """Applications before this access body, the next deadline first.
+
+        Args:
+            view: ``open``, ``mine``, ``unassigned``, ``overdue``, ``proposed``, ``awaiting`` or ``closed``.
+            text: Only those whose title, applicant or identifier contains it.
+        """
+        return [Case(self._link, line) for line in self._lines("/api/cases", view=view, text=text)]
+
+    def case_counts(self) -> dict[str, int]:
+        """How many cases each list has."""
+        return dict(self._link.get("/api/cases/counts"))
+
+    def officers(self) -> dict[str, str]:
+        """Who handles cases at this access body: name by account."""
+        return dict(self._link.get("/api/officers"))
 
     def case(self, id: str) -> Case:
         """One application before this access body."""
         return Case(self._link, self._link.get(f"/api/cases/{id}"))
 
-    def grant(self, case: str, assessment: Mapping[str, Any] | Any, **terms: Any) -> Case:
-        """Grant an application (Art. 68); see `Case.grant`."""
-        return self.case(case).grant(assessment, **terms)
-
-    def refuse(self, case: str, assessment: Mapping[str, Any] | Any, reason: str) -> Case:
-        """Refuse an application with its reason (Art. 68)."""
-        return self.case(case).refuse(assessment, reason)
-
     def revoke(self, permit: str | Permit, reason: str) -> Permit:
         """Revoke a data permit; runs under it stop at the next step."""
         id = permit.id if isinstance(permit, Permit) else permit
         return Permit(self._link.post("/api/permits/revoke", {"id": id, "reason": reason}))
+
+    def _change(self, permits: Sequence[str | Permit], kind: str) -> Application:
+        ids = [permit if isinstance(permit, str) else permit.id for permit in permits]
+        begun = self._link.post("/api/applications/changes", {"permits": ids, "kind": kind})
+        return Application(self._link, begun)
+
+    def _lines(self, path: str, **query: Any) -> Iterator[dict[str, Any]]:
+        """All lines of a list that the node gives in pages."""
+        after = ""
+        while True:
+            page = self._link.get(path, after=after, limit=200, **query)
+            yield from page["lines"]
+            after = page["next"]
+            if not after:
+                return
 
     # decide over oneself, as a citizen
 

@@ -21,7 +21,7 @@ from salerno.audit.store import SqlAuditStore
 from salerno.catalogue.model import Agent, ContactPoint, DatasetDescription
 from salerno.catalogue.service import Catalogue, CatalogueCache
 from salerno.catalogue.store import SqlCatalogueStore
-from salerno.identity.model import Credential, Participant, ParticipantRole
+from salerno.identity.model import Credential, Participant, ParticipantRole, PersonRole
 from salerno.identity.remote import HttpKeyResolver, PeerClient
 from salerno.identity.rules import key_id, make_document
 from salerno.identity.service import Accounts, KeyResolver, Trust
@@ -30,12 +30,12 @@ from salerno.kernel.errors import Refused
 from salerno.kernel.time import Clock
 from salerno.nodes.migrate import migrate
 from salerno.nodes.settings import OPT_OUT_LEVELS_FILE, NodeSettings, load_settings
-from salerno.permits.model import DataPermit, OptOutLevel
+from salerno.permits.model import DataPermit, OptOutLevel, Procedure
 from salerno.permits.remote import HttpOptOuts, HttpPermitStatus
 from salerno.permits.rules import parse_levels
 from salerno.permits.service import Objections, PermitDesk
 from salerno.permits.store import SqlPermitStore, TransactionJobs
-from salerno.permits.wire import CREDENTIAL_TYPE, parse_permit, render_permit
+from salerno.permits.wire import CREDENTIAL_TYPE, DeskSigner, parse_permit
 from salerno.standards.vc import issuer_of
 
 if TYPE_CHECKING:
@@ -149,20 +149,12 @@ class Node:
     @cached_property
     def permits(self) -> Opens[PermitDesk]:
         """Applications, permits, opt-outs."""
-        return self._opens(
-            lambda c: PermitDesk(
-                SqlPermitStore(c),
-                self._audit(c),
-                self.clock,
-                self._sign_permit,
-                self.own,
-                TransactionJobs(c, self.clock),
-                self._trust(c),
-                Objections(
-                    levels=self._opt_out_levels, categories_of=lambda iri: self._catalogue(c).categories(iri)
-                ),
-            )
-        )
+        return self._opens(self._permits)
+
+    @cached_property
+    def reading_permits(self) -> Opens[PermitDesk]:
+        """Applications, permits, opt-outs, to read only: keeps no writer waiting."""
+        return self._opens(self._permits, reading=True)
 
     @cached_property
     def _opt_out_levels(self) -> tuple[OptOutLevel, ...]:
@@ -366,6 +358,23 @@ class Node:
             participants=self._trust(connection).participants,
         )
 
+    def _permits(self, connection: Connection) -> PermitDesk:
+        return PermitDesk(
+            SqlPermitStore(connection),
+            self._audit(connection),
+            self.clock,
+            self._desk_signer,
+            self.own,
+            TransactionJobs(connection, self.clock),
+            self._trust(connection),
+            objections=Objections(
+                levels=self._opt_out_levels,
+                categories_of=lambda iri: self._catalogue(connection).categories(iri),
+            ),
+            procedure=self._procedure,
+            officers=lambda: self._officers(connection),
+        )
+
     def _access_body(self, connection: Connection) -> Participant | None:
         found = SqlTrustStore(connection).participant(self.settings.access_body)
         return found if found and found.role is ParticipantRole.ACCESS_BODY else None
@@ -392,10 +401,20 @@ class Node:
             trust=self._trust(connection),
         )
 
-    def _sign_permit(self, permit: DataPermit) -> str:
-        return render_permit(
-            permit, key=self.keys.private_jwk(), kid=key_id(self.settings.did, self.keys.signing_jwk())
+    @cached_property
+    def _desk_signer(self) -> DeskSigner:
+        kid = key_id(self.settings.did, self.keys.signing_jwk())
+        return DeskSigner(issuer=self.settings.did, key=self.keys.private_jwk(), kid=kid)
+
+    @cached_property
+    def _procedure(self) -> Procedure:
+        return Procedure(
+            persons_per_decision=self.settings.persons_per_decision, appeal_days=self.settings.appeal_days
         )
+
+    def _officers(self, connection: Connection) -> dict[str, str]:
+        accounts = self._accounts(connection).accounts()
+        return {account.id: account.name for account in accounts if PersonRole.OFFICER in account.roles}
 
 
 class _Verifier:

@@ -40,6 +40,9 @@ from salerno.permits.model import (
     NamedPerson,
     OptOutList,
     PermitState,
+    Proposal,
+    Terms,
+    Verdict,
 )
 from salerno.permits.rules import CRITERIA
 
@@ -274,15 +277,16 @@ class LocalSpace:
         with self._body.permits() as desk:
             desk.receive(part, self._hub.own.did)
             desk.take_up(case.id, officer)
-            return desk.grant(
-                case.id,
-                officer,
-                Assessment(
-                    assessor=officer,
-                    criteria=tuple(Criterion(letter=letter, met=True) for letter in CRITERIA),
-                ),
-                policy=self._policy,
+            desk.find_complete(case.id, officer)
+            criteria = tuple(Criterion(letter=letter, met=True) for letter in CRITERIA)
+            proposal = Proposal(
+                verdict=Verdict.GRANT,
+                assessment=Assessment(assessor=officer, criteria=criteria),
+                terms=Terms(policy=self._policy),
             )
+            desk.propose(case.id, officer, proposal, no_conflict=True)
+            decided = desk.confirm(case.id, f"{officer}-2", no_conflict=True)
+            return desk.status(decided.countries[COUNTRY].permit_id)
 
     def permit_state(self, permit: DataPermit) -> PermitState:
         """What the space's access body says of a permit."""

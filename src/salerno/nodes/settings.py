@@ -39,6 +39,8 @@ class NodeSettings:
         sync_seconds: How often a holder and the hub look for news at their peers.
         memory_mb: Memory that the analysis engine may use before it spills to disk.
         engine_threads: Threads of the analysis engine; 0 means all cores.
+        persons_per_decision: At an access body: how many officers a decision takes, 2 or 1.
+        appeal_days: At an access body: days within which an applicant may appeal against a decision.
         log_level: ``debug``, ``info``, ``warning`` or ``error``.
     """
 
@@ -56,6 +58,8 @@ class NodeSettings:
     sync_seconds: int = 30
     memory_mb: int = 1024
     engine_threads: int = 0
+    persons_per_decision: int = 2
+    appeal_days: int = 30
     log_level: str = "info"
 
     @property
@@ -124,6 +128,12 @@ def check_settings(settings: NodeSettings) -> None:
         )
     if not settings.name.strip():
         raise Invalid("settings-name", "The node has no name", remedy="Give it a name for people.")
+    if settings.persons_per_decision not in (1, 2):
+        raise Invalid(
+            "settings-persons",
+            f"A decision is taken by 1 or 2 officers, not by {settings.persons_per_decision}",
+            remedy="Set persons_per_decision to 2, or to 1 where the access body has one officer.",
+        )
     if settings.role is ParticipantRole.HOLDER and not settings.access_body.startswith("did:"):
         raise Invalid("settings-access-body", "A holder needs the access body in charge of it",
                       rule="EHDS Art. 57", remedy="Give its DID, e.g. did:web:hdab.example.")  # fmt: skip

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
-from datetime import datetime
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from litestar import Request, get, post, put
@@ -19,21 +18,25 @@ from salerno.kernel.values import from_json
 from salerno.permits.model import (
     Assessment,
     Case,
+    CaseEvent,
+    CaseKind,
+    CasePage,
     CasePart,
     DataAccessApplication,
-    DataScope,
     Decision,
-    DisclosurePolicy,
     IssuedPermit,
-    NamedPerson,
     OptOut,
     OptOutLevel,
     OptOutList,
     PermitState,
-    RegisterEntry,
+    Proposal,
+    RegisterPage,
     StatusReport,
+    Terms,
+    Verdict,
 )
-from salerno.permits.service import PermitDesk
+from salerno.permits.service import PAGE, PermitDesk
+from salerno.permits.service.acts import OFFICERS_ACTS, board_view, page_limit
 from salerno.web.callers import caller_of, needs
 
 FindPerson = Callable[[str], str]
@@ -43,34 +46,59 @@ Anyone = Request[Any, Any, Any]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class GrantBody:
-    """What an officer sends to grant; what is left out is granted as asked."""
+class ProposalBody:
+    """What an officer sends to propose a decision; of the terms, what is left out is as asked."""
 
+    verdict: Verdict
     assessment: Assessment
-    data: tuple[DataScope, ...] | None = None
-    persons: tuple[NamedPerson, ...] | None = None
-    methods: tuple[str, ...] | None = None
-    months: int | None = None
-    until: datetime | None = None
-    policy: DisclosurePolicy | None = None
-    conditions: str = ""
-    opt_out_exception: str = ""
-    fee_cents: int = 0
+    terms: Terms = field(default_factory=Terms)
+    reason: str = ""
+    no_conflict: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class RefuseBody:
-    """What an officer sends to refuse."""
+class ConfirmBody:
+    """What an officer sends to confirm a proposed decision."""
 
-    assessment: Assessment
-    reason: str = ""
+    no_conflict: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WordsBody:
+    """An act that needs words: a reason, a remark, the nature of a conflict."""
+
+    words: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AssignBody:
+    """Who is to handle a case: an officer's account, or empty for nobody."""
+
+    to: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class QuestionBody:
-    """What an officer sends to ask back."""
+    """What an officer sends to ask back: a question, comments by field, or both."""
 
-    question: str
+    question: str = ""
+    comments: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChangeBody:
+    """What an applicant sends to begin an amendment or a renewal of permits."""
+
+    permits: tuple[str, ...]
+    kind: CaseKind
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AppealBody:
+    """What an applicant sends to appeal against a country's decision."""
+
+    country: str
+    grounds: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -136,10 +164,10 @@ def routes(
 
 def _register(open_desk: Opens[PermitDesk]) -> list[ControllerRouterHandler]:
     @get("/api/register", sync_to_thread=False)
-    def register() -> list[RegisterEntry]:
-        """The public register of applications and decisions."""
+    def register(after: FromQuery[str] = "", limit: FromQuery[int] = PAGE) -> RegisterPage:
+        """The public register of applications and decisions, newest first, in pages."""
         with open_desk() as desk:
-            return desk.register()
+            return desk.register(after=after, limit=page_limit(limit))
 
     return [register]
 
@@ -176,10 +204,32 @@ def _applicant(open_desk: Opens[PermitDesk]) -> list[ControllerRouterHandler]:
             return desk.withdraw(case_id, caller_of(request).id)
 
     @get("/api/applications", guards=researcher, sync_to_thread=False)
-    def applications(request: Anyone) -> list[Case]:
-        """The caller's own applications."""
+    def applications(
+        request: Anyone, text: FromQuery[str] = "", after: FromQuery[str] = "", limit: FromQuery[int] = PAGE
+    ) -> CasePage:
+        """The caller's own applications, newest first, in pages."""
         with open_desk() as desk:
-            return desk.cases(caller_of(request))
+            return desk.cases(caller_of(request), text=text, after=after, limit=page_limit(limit))
+
+    @get("/api/applications/{case_id:str}/history", guards=researcher, sync_to_thread=False)
+    def history(request: Anyone, case_id: FromPath[str]) -> list[CaseEvent]:
+        """What happened to one of the caller's own applications."""
+        with open_desk() as desk:
+            return desk.history(case_id, caller_of(request))
+
+    @post("/api/applications/changes", guards=researcher, sync_to_thread=False)
+    def change(request: Anyone, body: RawBody) -> Case:
+        """Begin an amendment or a renewal of permits."""
+        wanted = from_json(body, ChangeBody, what="the change")
+        with open_desk() as desk:
+            return desk.draft_change(wanted.permits, wanted.kind, caller_of(request).id)
+
+    @post("/api/applications/{case_id:str}/appeal", guards=researcher, status_code=200, sync_to_thread=False)
+    def appeal(request: Anyone, case_id: FromPath[str], body: RawBody) -> Case:
+        """Appeal against a country's decision."""
+        given = from_json(body, AppealBody, what="the appeal")
+        with open_desk() as desk:
+            return desk.appeal(case_id, given.country, given.grounds, caller_of(request).id)
 
     @get("/api/applications/{case_id:str}", guards=researcher, sync_to_thread=False)
     def application(request: Anyone, case_id: FromPath[str]) -> Case:
@@ -193,7 +243,9 @@ def _applicant(open_desk: Opens[PermitDesk]) -> list[ControllerRouterHandler]:
         with open_desk() as desk:
             return desk.permits_of(caller_of(request).id)
 
-    return [draft, save, submit, withdraw, applications, application, permits]
+    return [
+        draft, save, submit, withdraw, applications, application, history, change, appeal, permits,
+    ]  # fmt: skip
 
 
 def _reports(open_desk: Opens[PermitDesk]) -> list[ControllerRouterHandler]:
@@ -219,10 +271,29 @@ def _officer(open_desk: Opens[PermitDesk]) -> list[ControllerRouterHandler]:
     officer = [needs(PersonRole.OFFICER)]
 
     @get("/api/cases", guards=officer, sync_to_thread=False)
-    def cases(request: Anyone) -> list[Case]:
-        """All cases of this access body."""
+    def cases(
+        request: Anyone,
+        view: FromQuery[str] = "open",
+        text: FromQuery[str] = "",
+        after: FromQuery[str] = "",
+        limit: FromQuery[int] = PAGE,
+    ) -> CasePage:
+        """Cases of this access body, in pages: ``open``, ``mine``, ``unassigned``, ``overdue``, …"""
+        shown = board_view(view)
         with open_desk() as desk:
-            return desk.cases(caller_of(request))
+            return desk.board(shown, caller_of(request).id, text=text, after=after, limit=page_limit(limit))
+
+    @get("/api/cases/counts", guards=officer, sync_to_thread=False)
+    def counts(request: Anyone) -> dict[str, int]:
+        """How many cases each list has."""
+        with open_desk() as desk:
+            return {view.value: n for view, n in desk.board_counts(caller_of(request).id).items()}
+
+    @get("/api/officers", guards=officer, sync_to_thread=False)
+    def officers() -> dict[str, str]:
+        """Who handles cases here: name by account."""
+        with open_desk() as desk:
+            return desk.officers()
 
     @get("/api/cases/{case_id:str}", guards=officer, sync_to_thread=False)
     def case(request: Anyone, case_id: FromPath[str]) -> Case:
@@ -230,51 +301,48 @@ def _officer(open_desk: Opens[PermitDesk]) -> list[ControllerRouterHandler]:
         with open_desk() as desk:
             return desk.case(case_id, caller_of(request))
 
-    @get("/api/cases/{case_id:str}/decision", guards=officer, sync_to_thread=False)
-    def decision(case_id: FromPath[str]) -> Decision | None:
-        """The decision with its assessment; null while there is none."""
+    @get("/api/cases/{case_id:str}/history", guards=officer, sync_to_thread=False)
+    def history(request: Anyone, case_id: FromPath[str]) -> list[CaseEvent]:
+        """What happened to a case."""
         with open_desk() as desk:
-            return desk.decision(case_id)
+            return desk.history(case_id, caller_of(request))
 
-    @post("/api/cases/{case_id:str}/take-up", guards=officer, status_code=200, sync_to_thread=False)
-    def take_up(request: Anyone, case_id: FromPath[str]) -> Case:
-        """Begin to process a case."""
+    @get("/api/cases/{case_id:str}/decisions", guards=officer, sync_to_thread=False)
+    def decisions(case_id: FromPath[str]) -> list[Decision]:
+        """The decisions with their assessments; none while nothing is decided."""
         with open_desk() as desk:
-            return desk.take_up(case_id, caller_of(request).id)
+            return desk.decisions(case_id)
+
+    @post("/api/cases/{case_id:str}/assign", guards=officer, status_code=200, sync_to_thread=False)
+    def assign(request: Anyone, case_id: FromPath[str], body: RawBody) -> Case:
+        """Hand a case to an officer."""
+        given = from_json(body, AssignBody, what="the assignment")
+        with open_desk() as desk:
+            return desk.assign(case_id, caller_of(request).id, given.to)
 
     @post("/api/cases/{case_id:str}/ask-back", guards=officer, status_code=200, sync_to_thread=False)
     def ask_back(request: Anyone, case_id: FromPath[str], body: RawBody) -> Case:
         """Ask the applicant to complete the application."""
         asked = from_json(body, QuestionBody, what="the question")
         with open_desk() as desk:
-            return desk.ask_back(case_id, caller_of(request).id, asked.question)
+            return desk.ask_back(case_id, caller_of(request).id, asked.question, asked.comments)
 
-    @post("/api/cases/{case_id:str}/grant", guards=officer, status_code=200, sync_to_thread=False)
-    def grant(request: Anyone, case_id: FromPath[str], body: RawBody) -> IssuedPermit:
-        """Issue a permit."""
-        given = from_json(body, GrantBody, what="the decision")
+    @post("/api/cases/{case_id:str}/propose", guards=officer, status_code=200, sync_to_thread=False)
+    def propose(request: Anyone, case_id: FromPath[str], body: RawBody) -> Case:
+        """Propose a decision."""
+        given = from_json(body, ProposalBody, what="the proposal")
+        proposal = Proposal(
+            verdict=given.verdict, assessment=given.assessment, terms=given.terms, reason=given.reason
+        )
         with open_desk() as desk:
-            return desk.grant(
-                case_id,
-                caller_of(request).id,
-                given.assessment,
-                data=given.data,
-                persons=given.persons,
-                methods=given.methods,
-                months=given.months,
-                until=given.until,
-                policy=given.policy,
-                conditions=given.conditions,
-                opt_out_exception=given.opt_out_exception,
-                fee_cents=given.fee_cents,
-            )
+            return desk.propose(case_id, caller_of(request).id, proposal, no_conflict=given.no_conflict)
 
-    @post("/api/cases/{case_id:str}/refuse", guards=officer, status_code=200, sync_to_thread=False)
-    def refuse(request: Anyone, case_id: FromPath[str], body: RawBody) -> Case:
-        """Refuse a case."""
-        given = from_json(body, RefuseBody, what="the decision")
+    @post("/api/cases/{case_id:str}/confirm", guards=officer, status_code=200, sync_to_thread=False)
+    def confirm(request: Anyone, case_id: FromPath[str], body: RawBody) -> Case:
+        """Confirm a colleague's proposal: the case is decided."""
+        given = from_json(body, ConfirmBody, what="the confirmation")
         with open_desk() as desk:
-            return desk.refuse(case_id, caller_of(request).id, given.assessment, given.reason)
+            return desk.confirm(case_id, caller_of(request).id, no_conflict=given.no_conflict)
 
     @post("/api/permits/revoke", guards=officer, status_code=200, sync_to_thread=False)
     def revoke(request: Anyone, body: RawBody) -> IssuedPermit:
@@ -283,7 +351,29 @@ def _officer(open_desk: Opens[PermitDesk]) -> list[ControllerRouterHandler]:
         with open_desk() as desk:
             return desk.revoke(given.id, caller_of(request).id, given.reason)
 
-    return [cases, case, decision, take_up, ask_back, grant, refuse, revoke]
+    acts = [_act(open_desk, verb) for verb in OFFICERS_ACTS]
+    return [
+        cases, counts, officers, case, history, decisions, assign, ask_back, propose, confirm, revoke, *acts,
+    ]  # fmt: skip
+
+
+def _act(open_desk: Opens[PermitDesk], verb: str) -> ControllerRouterHandler:
+    description, do = OFFICERS_ACTS[verb]
+
+    @post(
+        f"/api/cases/{{case_id:str}}/{verb}",
+        guards=[needs(PersonRole.OFFICER)],
+        status_code=200,
+        sync_to_thread=False,
+        name=f"cases-{verb}",
+        description=description,
+    )
+    def act(request: Anyone, case_id: FromPath[str], body: RawBody) -> Case:
+        given = from_json(body, WordsBody, what="the words") if body else WordsBody()
+        with open_desk() as desk:
+            return do(desk, case_id, caller_of(request).id, given.words)
+
+    return act
 
 
 def _deliveries(open_desk: Opens[PermitDesk]) -> list[ControllerRouterHandler]:

@@ -73,7 +73,11 @@ def hub_jobs(open_desk: Opens[PermitDesk], peer: Peer) -> Mapping[str, Handler]:
         case_id, country = str(payload["case_id"]), str(payload["country"])
         with open_desk() as desk:
             body, part = desk.outgoing_part(
-                case_id, country, int(payload["version"]), withdrawn=bool(payload.get("withdrawn"))
+                case_id,
+                country,
+                int(payload["version"]),
+                withdrawn=bool(payload.get("withdrawn")),
+                appeal=bool(payload.get("appeal")),
             )
         try:
             bodies.deliver(body, part)

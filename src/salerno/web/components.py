@@ -48,7 +48,9 @@ TONES: dict[str, str] = {
     "granted": "good", "answered": "good", "met": "good", "valid": "good", "published": "good",
     "opened": "good", "opening": "busy", "computing": "busy", "silent": "care", "left-out": "care",
     "submitted": "busy", "processing": "busy", "queued": "busy", "running": "busy",
-    "awaiting-information": "care", "expired": "care", "draft": "",
+    "pre-screening": "busy", "proposed": "care", "appealed": "care", "full": "good", "partial": "good",
+    "awaiting-information": "care", "expired": "care", "draft": "", "refusal": "bad", "lapsed": "bad",
+    "missed": "bad", "paused": "care",
     "refused": "bad", "revoked": "bad", "failed": "bad", "not-met": "bad", "withdrawn": "",
 }  # fmt: skip
 """Colour of the tag by state; the tag always says the state in words too."""

@@ -40,6 +40,9 @@ def clock(name: str, text: str, now: str, country: str = "FR", route: Route = Ro
 @pytest.mark.parametrize(
     ("name", "text", "country", "route", "due"),
     [
+        # Ten working days without 6 January, which Finland keeps.
+        ("pre-screening", "2031-01-02 received", "FI", "ordinary", "2031-01-17"),
+        ("pre-screening", "2031-01-02 received", "FR", "ordinary", "2031-01-16"),
         # Easter Monday 2031 is 14 April: the period ends on the Tuesday.
         ("decision", "2031-01-14 found-complete", "FR", "ordinary", "2031-04-15"),
         ("decision", "2031-01-14 found-complete", "SE", "ordinary", "2031-04-15"),

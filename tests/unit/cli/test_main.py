@@ -47,7 +47,9 @@ def test_the_commands_that_are_promised() -> None:
         holding connect; holding list; holding describe;
         catalogue search; catalogue show; catalogue harvest;
         apply file; apply list; apply show; apply template; apply withdraw;
-        case list; case show; case take-up; case ask-back; case grant; case refuse;
+        case list; case show; case take-up; case ask-back; case complete;
+        case assign; case conflict; case extend; case propose; case send-back; case confirm; case lapse;
+        case appeal; case history; apply appeal; apply change; apply history;
         permit list; permit show; permit revoke;
         study open; study list; study ask; study answer;
         audit verify; audit show; audit receipt; audit check-receipt;

@@ -26,7 +26,7 @@ def at(space: Space, salerno: Salerno, monkeypatch: pytest.MonkeyPatch) -> Saler
     monkeypatch.setattr("salerno.adapters.http.httpx.Client", lambda **_: space.wire)
 
     def run(login: str, *words: object, stdin: str = "") -> Run:
-        url = BODY if login in ("odile", "claire") else HUB
+        url = BODY if login in ("odile", "oscar", "claire") else HUB
         if login:
             entered = salerno(
                 "log-in", "--at", url, "--login", login, "--password-stdin", stdin=f"{PASSWORD}\n"
@@ -109,12 +109,20 @@ def test_from_application_to_answer(at: Salerno, tmp_path: Path) -> None:
     assert "Compare." in whole.out
     assert "columns asked for" in whole.out
     assert at("odile", "case", "take-up", case).code == 0
-    assert "Give --assessment FILE" in at("odile", "case", "grant", case).err
-    granted = at("odile", "case", "grant", case, "--all-met", "--months", 6, "--conditions", "Tell us.")
-    assert granted.code == 0, granted.err
+    assert at("odile", "case", "complete", case).code == 0
+    assert "Give --assessment FILE" in at("odile", "case", "propose", case, "grant").err
+    grant = ("case", "propose", case, "grant", "--all-met", "--months", 6, "--conditions", "Tell us.")
+    assert "--no-conflict" in at("odile", *grant).err or "conflict" in at("odile", *grant).err
+    assert at("odile", *grant, "--no-conflict").code == 0
+    assert "another officer" in at("odile", "case", "confirm", case, "--no-conflict").err
+    assert case in at("oscar", "case", "list", "--view", "proposed").out
+    confirmed = at("oscar", "case", "confirm", case, "--no-conflict")
+    assert confirmed.code == 0, confirmed.err
     decided = at("marie", "apply", "wait", case)
-    assert "granted" in decided.out
-    assert at("marie", "apply", "show", case, "--json").json["state"] == "granted"
+    assert "partial" in decided.out
+    assert at("marie", "apply", "show", case, "--json").json["state"] == "decided"
+    assert "issued" in at("odile", "case", "history", case).out
+    assert "submitted" in at("marie", "apply", "history", case).out
     assert case in at("marie", "apply", "list").out
 
     (permit,) = [
@@ -189,18 +197,32 @@ def test_drafts_questions_and_refusals(at: Salerno, tmp_path: Path) -> None:
     assert at("marie", "apply", "submit", draft).code == 0
     until(at, draft, "odile", "case", "list")
     assert at("odile", "case", "take-up", draft).code == 0
-    assert at("odile", "case", "ask-back", draft, "--question", "Why?").code == 0
-    until(at, "Why?", "marie", "apply", "show", draft)
+    asked = at("odile", "case", "ask-back", draft, "--question", "Why?", "--comment", "safeguards=Which?")
+    assert asked.code == 0, asked.err
+    assert "safeguards" in until(at, "Why?", "marie", "apply", "show", draft).out
     assert "withdrawn" in at("marie", "apply", "withdraw", draft).out
 
     second = at("marie", "apply", "file", path, "--json").json["id"]
     until(at, second, "odile", "case", "list")
     at("odile", "case", "take-up", second)
+    at("odile", "case", "complete", second)
     assessment = tmp_path / "assessment.json"
     assessment.write_text(json.dumps({"criteria": [{"letter": "b", "met": False, "remark": "Too much."}]}))
-    refused = at("odile", "case", "refuse", second, "--assessment", assessment, "--reason", "Too much data.")
+    refused = at(
+        "odile", "case", "propose", second, "refuse", "--assessment", assessment,
+        "--reason", "Too much data.", "--no-conflict",
+    )  # fmt: skip
     assert refused.code == 0, refused.err
-    assert "Too much data." in until(at, "refused", "marie", "apply", "show", second).out
+    assert at("oscar", "case", "send-back", second, "--remark", "Say which columns.").code == 0
+    assert at("odile", "case", "propose", second, "refuse", "--assessment", assessment, "--reason",
+              "Too much data.", "--no-conflict").code == 0  # fmt: skip
+    assert at("oscar", "case", "confirm", second, "--no-conflict").code == 0
+    assert "Too much data." in until(at, "refusal", "marie", "apply", "show", second).out
+    appealed = at("marie", "apply", "appeal", second, "--country", "FR", "--grounds", "All are needed.")
+    assert appealed.code == 0, appealed.err
+    until(at, "appealed", "odile", "case", "show", second)
+    own = at("odile", "case", "appeal", second, "dismiss", "--reason", "They are not.")
+    assert "did not take the decision" in own.err
 
 
 def test_opting_out(at: Salerno) -> None:

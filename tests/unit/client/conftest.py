@@ -24,7 +24,7 @@ def log_in(space: Space, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Log
     for name in ("SALERNO_URL", "SALERNO_TOKEN"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("SALERNO_CONFIG", str(tmp_path / "config"))
-    homes = {"odile": BODY, "claire": BODY}
+    homes = {"odile": BODY, "oscar": BODY, "claire": BODY}
 
     def log_in(login: str) -> Session:
         return connect(homes.get(login, HUB), login=login, password=PASSWORD, http=space.http())
@@ -65,10 +65,9 @@ def granted(log_in: LogIn, state: dict[str, Application]) -> Application:
         find(log_in)
         marie = log_in("marie")
         filed = marie.apply(ABOUT, datasets=marie.search("bleeding"))
-        officer = log_in("odile")
         case = arrived(log_in, filed.id)
-        case.take_up()
-        officer.grant(filed.id, {"assessor": officer.me["id"], **ASSESSED}, months=6)
+        case.take_up().find_complete().propose("grant", ASSESSED, no_conflict=True, months=6)
+        log_in("oscar").case(filed.id).confirm(no_conflict=True)
         state["granted"] = filed.wait(30, every=0.1)
     return state["granted"]
 

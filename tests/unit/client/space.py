@@ -66,6 +66,7 @@ class Space:
         self._account(self.hub, "paul", "Paul Other", PersonRole.RESEARCHER)
         self._account(self.hub, "olga", "Olga Operator", PersonRole.OPERATOR)
         self._account(self.body, "odile", "Odile Officer", PersonRole.OFFICER)
+        self._account(self.body, "oscar", "Oscar Officer", PersonRole.OFFICER)
         self._account(self.body, "claire", "Claire Citizen", PersonRole.CITIZEN, person="17")
 
     @property

@@ -131,17 +131,18 @@ def test_an_officer_asks_back_and_refuses(log_in: LogIn) -> None:
         time.sleep(0.1)
     assert filed.id in [c.id for c in officer.cases()]
     assert list(case.due) == ["FR"]
-    unmet = {"assessor": officer.me["id"], "criteria": [{"letter": "b", "met": False, "remark": "Too much."}]}
-    if case.state == "submitted":
-        case.take_up()
-    officer.refuse(filed.id, unmet, "More data than needed.")
+    unmet = {"criteria": [{"letter": "b", "met": False, "remark": "Too much."}]}
+    case.propose("refuse", unmet, reason="More data than needed.", no_conflict=True)
+    log_in("oscar").case(filed.id).confirm(no_conflict=True)
     filed.wait(30, every=0.1)
-    assert filed.state == "refused"
+    assert (filed.state, filed.countries) == ("decided", {"FR": "refusal"})
+    assert [d["outcome"] for d in case.decisions()] == ["refusal"]
+    assert [e["act"] for e in case.history()][-3:] == ["proposed", "decided", "decision-published"]
     assert "More data than needed." in filed.reasons["FR"]
 
 
 def test_a_grant_gives_a_permit_with_its_credential(log_in: LogIn, granted: Application) -> None:
-    assert granted.countries == {"FR": "granted"}
+    assert granted.countries == {"FR": "partial"}
     permits = {p.id: p for p in log_in("marie").permits()}
     permit = permits[granted.permit_ids["FR"]]
     assert (permit.country, permit.state) == ("FR", "granted")
@@ -295,8 +296,8 @@ def test_a_revoked_permit_opens_nothing(log_in: LogIn) -> None:
     find(log_in)
     marie, officer = log_in("marie"), log_in("odile")
     filed = marie.apply(ABOUT, datasets=marie.search("bleeding"))
-    arrived(log_in, filed.id).take_up()
-    officer.grant(filed.id, {"assessor": officer.me["id"], **ASSESSED})
+    arrived(log_in, filed.id).take_up().find_complete().propose("grant", ASSESSED, no_conflict=True)
+    log_in("oscar").case(filed.id).confirm(no_conflict=True)
     study = marie.study("Later revoked", filed.wait(30, every=0.1))
     permit = next(p for p in marie.permits() if p.id == filed.permit_ids["FR"])
     assert officer.revoke(permit, "The purpose has changed.").state == "revoked"

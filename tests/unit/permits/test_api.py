@@ -12,6 +12,7 @@ from salerno.kernel.values import to_plain
 from salerno.permits.api import routes
 from salerno.web.callers import Caller
 from tests.unit.permits.world import (
+    COLLEAGUE,
     MARIE,
     OFFICER,
     World,
@@ -23,8 +24,11 @@ from tests.unit.permits.world import (
 
 APPLICATION = to_plain(application("FR"))
 ASSESSMENT = to_plain(assessment())
-REFUSAL = {"assessment": to_plain(assessment("b")), "reason": "Too many columns"}
-LATE_REPORT = {"case_id": "{case}", "country": "FR", "version": 1, "state": "submitted"}
+PROPOSAL = {"verdict": "grant", "assessment": ASSESSMENT, "no_conflict": True}
+LATE_REPORT = {
+    "case_id": "{case}", "country": "FR", "status": {"state": "submitted", "version": 1}, "act": "received",
+    "at": "2031-01-31T00:00:00Z",
+}  # fmt: skip
 
 # Node, method, path, body, the role that may, the status it gets.
 ROUTES: list[tuple[str, str, str, Any, str, int]] = [
@@ -34,15 +38,31 @@ ROUTES: list[tuple[str, str, str, Any, str, int]] = [
     ("hub", "POST", "/api/applications/{case}/withdraw", None, "researcher", 200),
     ("hub", "GET", "/api/applications", None, "researcher", 200),
     ("hub", "GET", "/api/applications/{case}", None, "researcher", 200),
+    ("hub", "GET", "/api/applications/{case}/history", None, "researcher", 200),
+    ("hub", "POST", "/api/applications/changes", {"permits": ["x"], "kind": "renewal"}, "researcher", 404),
+    ("hub", "POST", "/api/applications/{case}/appeal", {"country": "FR", "grounds": "!"}, "researcher", 409),
     ("hub", "GET", "/api/permits", None, "researcher", 200),
     ("hub", "POST", "/api/exchange/cases/{case}/status", LATE_REPORT, "access-body", 204),
     ("FR", "GET", "/api/cases", None, "officer", 200),
     ("FR", "GET", "/api/cases/{case}", None, "officer", 200),
-    ("FR", "GET", "/api/cases/{case}/decision", None, "officer", 200),
+    ("FR", "GET", "/api/cases?view=mine", None, "officer", 200),
+    ("FR", "GET", "/api/cases?view=minee", None, "officer", 422),
+    ("FR", "GET", "/api/cases/counts", None, "officer", 200),
+    ("FR", "GET", "/api/officers", None, "officer", 200),
+    ("FR", "GET", "/api/cases/{case}/history", None, "officer", 200),
+    ("FR", "GET", "/api/cases/{case}/decisions", None, "officer", 200),
     ("FR", "POST", "/api/cases/{case}/take-up", None, "officer", 409),
+    ("FR", "POST", "/api/cases/{case}/find-complete", None, "officer", 409),
+    ("FR", "POST", "/api/cases/{case}/assign", {"to": OFFICER}, "officer", 200),
+    ("FR", "POST", "/api/cases/{case}/declare-conflict", {"words": "My sister applies"}, "officer", 200),
     ("FR", "POST", "/api/cases/{case}/ask-back", {"question": "Which drugs?"}, "officer", 200),
-    ("FR", "POST", "/api/cases/{case}/grant", {"assessment": ASSESSMENT}, "officer", 200),
-    ("FR", "POST", "/api/cases/{case}/refuse", REFUSAL, "officer", 200),
+    ("FR", "POST", "/api/cases/{case}/extend", {"words": "Hard"}, "officer", 200),
+    ("FR", "POST", "/api/cases/{case}/propose", PROPOSAL, "officer", 200),
+    ("FR", "POST", "/api/cases/{case}/send-back", {"words": "No"}, "officer", 409),
+    ("FR", "POST", "/api/cases/{case}/confirm", {"no_conflict": True}, "officer", 409),
+    ("FR", "POST", "/api/cases/{case}/lapse", None, "officer", 409),
+    ("FR", "POST", "/api/cases/{case}/dismiss-appeal", {"words": "No"}, "officer", 409),
+    ("FR", "POST", "/api/cases/{case}/uphold-appeal", {"words": "Yes"}, "officer", 409),
     ("FR", "POST", "/api/permits/revoke", {"id": "none", "reason": "Misuse"}, "officer", 404),
     ("FR", "POST", "/api/exchange/cases", {}, "hub", 422),
     ("FR", "GET", "/api/exchange/permit-status?id=none", None, "holder", 404),
@@ -81,8 +101,7 @@ def test_each_route_is_open_to_its_role_alone(
     world: World, node: str, method: str, path: str, body: Any, role: str, status: int
 ) -> None:
     case = world.submitted("FR")
-    with world.bodies["FR"].desk() as desk:
-        desk.take_up(case.id, OFFICER)
+    world.process("FR", case.id)
     if body is LATE_REPORT:
         body = LATE_REPORT | {"case_id": case.id}
     target = world.hub if node == "hub" else world.bodies[node]
@@ -98,7 +117,7 @@ def test_each_route_is_open_to_its_role_alone(
 def test_the_register_is_public(world: World) -> None:
     case = world.submitted("FR")
     for node in (world.hub, world.bodies["FR"]):
-        assert [entry["case_id"] for entry in node.ask("GET", "/api/register")] == [case.id]
+        assert [entry["case_id"] for entry in node.ask("GET", "/api/register")["entries"]] == [case.id]
 
 
 def test_every_route_is_in_the_matrix(world: World) -> None:
@@ -125,17 +144,23 @@ def test_a_story_over_the_routes(world: World) -> None:
     assert hub.ask("POST", f"/api/applications/{case['id']}/submit", caller=marie)["state"] == "submitted"
     world.deliver()
     here = f"/api/cases/{case['id']}"
-    assert body.ask("POST", f"{here}/take-up", caller=officer)["state"] == "processing"
+    assert body.ask("POST", f"{here}/take-up", caller=officer)["state"] == "pre-screening"
+    assert body.ask("POST", f"{here}/find-complete", caller=officer)["state"] == "processing"
     with pytest.raises(Conflict):
         body.ask("POST", f"{here}/take-up", caller=officer)
-    given = {"assessment": ASSESSMENT, "months": 6, "methods": ["count"], "policy": {"min_cell": 25}}
-    issued = body.ask("POST", f"{here}/grant", given, caller=officer)
-    assert body.ask("GET", f"{here}/decision", caller=officer)["permit_id"] == issued["permit"]["id"]
+    given = PROPOSAL | {"terms": {"months": 6, "methods": ["count"], "policy": {"min_cell": 25}}}
+    body.ask("POST", f"{here}/propose", given, caller=officer)
+    second = person(COLLEAGUE, "officer")
+    with pytest.raises(Invalid, match="conflict-undeclared"):
+        body.ask("POST", f"{here}/confirm", {}, caller=second)
+    assert body.ask("POST", f"{here}/confirm", {"no_conflict": True}, caller=second)["state"] == "decided"
+    (decision,) = body.ask("GET", f"{here}/decisions", caller=officer)
     world.deliver()
     permits = hub.ask("GET", "/api/permits", caller=marie)
-    assert permits == [issued]
+    issued = permits[0]
+    assert decision["permit_id"] == issued["permit"]["id"]
     assert permits[0]["permit"]["policy"]["min_cell"] == 25
-    assert hub.ask("GET", "/api/applications", caller=marie)[0]["state"] == "granted"
+    assert hub.ask("GET", "/api/applications", caller=marie)["lines"][0]["state"] == "decided"
     body.ask(
         "POST", "/api/permits/revoke", {"id": issued["permit"]["id"], "reason": "Misuse"}, caller=officer
     )

@@ -17,7 +17,7 @@ from salerno.permits.model import DataPermit, OptOutList, PermitState
 from salerno.permits.remote import HttpOptOuts, HttpPermitStatus
 from salerno.permits.rules import opt_out_token, parse_levels
 from salerno.permits.service import Objections
-from tests.unit.permits.world import OFFICER, World, as_caller, assessment, participant, permit, person
+from tests.unit.permits.world import OFFICER, World, as_caller, participant, permit, person
 
 HOSPITAL = "did:web:hospital.fr.example"
 PERSON = "person-4711"
@@ -87,9 +87,7 @@ def test_errors_do_not_name_the_person(world: World) -> None:
 def granted(world: World, **decision: Any) -> DataPermit:
     """A permit for the French hospital's data."""
     case = world.submitted("FR")
-    with world.bodies["FR"].desk() as desk:
-        desk.take_up(case.id, OFFICER)
-        return desk.grant(case.id, OFFICER, assessment(), **decision).permit
+    return world.grant("FR", case.id, **decision).permit
 
 
 def list_of(world: World, permit: DataPermit, holder: str = HOSPITAL) -> OptOutList:
@@ -257,9 +255,7 @@ class Answers:
 def test_a_holder_learns_at_once_what_became_of_a_permit(world: World) -> None:
     case = world.submitted("FR")
     body = world.bodies["FR"]
-    with body.desk() as desk:
-        desk.take_up(case.id, OFFICER)
-        permit = desk.grant(case.id, OFFICER, assessment()).permit
+    permit = world.grant("FR", case.id).permit
     status = HttpPermitStatus(Holder(world), world.peers.participant)
     assert status.state(permit) is PermitState.GRANTED
     with body.desk() as desk:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime
-from functools import cached_property, partial
+from functools import cached_property
 from typing import Any
 
 from litestar import Litestar
@@ -31,19 +31,25 @@ from salerno.permits.api import routes
 from salerno.permits.model import (
     Assessment,
     Case,
+    CaseEvent,
     Condition,
     Criterion,
     DataAccessApplication,
     DataPermit,
     DataScope,
+    IssuedPermit,
     NamedPerson,
+    Procedure,
+    Proposal,
+    Terms,
+    Verdict,
 )
 from salerno.permits.remote import access_body_jobs, hub_jobs
 from salerno.permits.rules import CRITERIA
 from salerno.permits.service import Objections, PermitDesk
 from salerno.permits.store import SqlPermitStore, TransactionJobs
 from salerno.permits.store import metadata as permits_metadata
-from salerno.permits.wire import render_permit
+from salerno.permits.wire import DeskSigner
 from salerno.standards.did import DidDocument
 from salerno.web.callers import Caller
 from salerno.web.problems import problem_handlers
@@ -51,6 +57,8 @@ from salerno.web.problems import problem_handlers
 START = datetime(2031, 1, 31, 9, 30, 15, 250_000, tzinfo=UTC)
 MARIE = "did:web:hub.example#marie"
 OFFICER = "did:web:fr.example#officer"
+COLLEAGUE = "did:web:fr.example#colleague"
+OFFICERS = {OFFICER: "Odile Officer", COLLEAGUE: "Oscar Officer"}
 COLUMNS = {"person": ("person_id", "gender_concept_id"), "drug_era": ("person_id", "drug_concept_id")}
 
 
@@ -188,7 +196,7 @@ class Node:
         with self.database.transaction() as connection:
             log = self.log(connection)
             kid = key_id(self.own.did, self.keys.signing_jwk())
-            sign = partial(render_permit, key=self.keys.private_jwk(), kid=kid)
+            sign = DeskSigner(issuer=self.own.did, key=self.keys.private_jwk(), kid=kid)
             yield PermitDesk(
                 SqlPermitStore(connection),
                 log,
@@ -197,7 +205,9 @@ class Node:
                 self.own,
                 TransactionJobs(connection, self.clock),
                 self.trust(connection),
-                self.objections,
+                objections=self.objections,
+                procedure=self.world.procedure,
+                officers=lambda: OFFICERS,
             )
 
     def log(self, connection: Connection) -> AuditLog:
@@ -256,6 +266,7 @@ class World:
         self.down: set[str] = set()
         self.traffic: list[tuple[str, str, str, Any]] = []
         self.people: dict[str, str] = {}
+        self.procedure = Procedure()
         self.hub = self._add(participant("hub.example", ParticipantRole.HUB, "EU"), url)
         self.bodies: dict[str, Node] = {}
         for country in countries or ("FR", "DE"):
@@ -292,6 +303,49 @@ class World:
             case = desk.submit(case.id, MARIE)
         self.deliver()
         return case
+
+    def process(self, country: str, case_id: str) -> None:
+        """An officer takes a case up and finds it complete."""
+        with self.bodies[country].desk() as desk:
+            desk.take_up(case_id, OFFICER)
+            desk.find_complete(case_id, OFFICER)
+
+    def ask_back(self, country: str, case_id: str, question: str = "Which drugs?", **comments: str) -> None:
+        """An officer takes a case up and asks for more."""
+        with self.bodies[country].desk() as desk:
+            desk.take_up(case_id, OFFICER)
+            desk.ask_back(case_id, OFFICER, question, comments)
+
+    def propose(self, country: str, case_id: str, *unmet: str, **terms: Any) -> Case:
+        """An officer proposes to grant."""
+        given = Proposal(verdict=Verdict.GRANT, assessment=assessment(*unmet), terms=Terms(**terms))
+        with self.bodies[country].desk() as desk:
+            return desk.propose(case_id, OFFICER, given, no_conflict=True)
+
+    def confirm(self, country: str, case_id: str) -> Case:
+        """A colleague confirms what is proposed."""
+        with self.bodies[country].desk() as desk:
+            return desk.confirm(case_id, COLLEAGUE, no_conflict=True)
+
+    def grant(self, country: str, case_id: str, **terms: Any) -> IssuedPermit:
+        """A case that was taken up now is granted by two officers."""
+        self.process(country, case_id)
+        self.propose(country, case_id, **terms)
+        decided = self.confirm(country, case_id)
+        with self.bodies[country].desk() as desk:
+            return desk.status(decided.countries[country].permit_id)
+
+    def refuse(self, country: str, case_id: str, reason: str = "Too many columns") -> Case:
+        """A case that was taken up now is refused by two officers."""
+        self.process(country, case_id)
+        given = Proposal(verdict=Verdict.REFUSE, assessment=assessment("b"), reason=reason)
+        with self.bodies[country].desk() as desk:
+            desk.propose(case_id, OFFICER, given, no_conflict=True)
+        return self.confirm(country, case_id)
+
+    def events(self, country: str, case_id: str) -> list[CaseEvent]:
+        with self.bodies[country].desk() as desk:
+            return desk.history(case_id, person(OFFICER, "officer"))
 
     def hub_case(self, case_id: str) -> Case:
         with self.hub.desk() as desk:

@@ -33,9 +33,16 @@ from salerno.holdings.model import (
     Treatments,
 )
 from salerno.kernel.codes import DataCategory, Purpose
-from salerno.permits.model import ApplicationState, Case, Condition, NamedPerson
+from salerno.permits.model import (
+    ApplicationState,
+    Case,
+    CaseEvent,
+    Condition,
+    CountryStatus,
+    NamedPerson,
+)  # fmt: skip
 from salerno.permits.pages import words
-from salerno.permits.pages.cases import check_decision, narrowed, read_assessment
+from salerno.permits.pages.cases import check_decision, narrowed, read_assessment, read_proposal
 from salerno.permits.pages.forms import (
     empty_application,
     form_field,
@@ -217,27 +224,26 @@ def case(**changes: Any) -> Case:
         application=replace(BEFORE, data=(scope,)),
         applicant_id="did:web:hub#rosa",
         state=ApplicationState.PROCESSING,
-        countries={"FR": ApplicationState.PROCESSING},
+        countries={"FR": CountryStatus(state=ApplicationState.PROCESSING, due=date(2031, 6, 1))},
         created_at=NOW,
         submitted_at=NOW,
-        due={"FR": date(2031, 6, 1)},
     )
     return replace(made, **changes)
 
 
 def test_officers_decision_is_read_and_checked() -> None:
     yes = {f"met-{letter}": ["yes"] for letter in CRITERIA}
-    good = Form({**yes, "months": ["12"], "min_cell": ["10"], "remark-b": ["As little as can be"]})
-    assert check_decision(good, case()) == {}
+    sent = {**yes, "months": ["12"], "min_cell": ["10"], "remark-b": ["As little as can be"]}
+    good = Form({**sent, "action": ["grant"], "no_conflict": ["yes"]})
+    assert check_decision(good) == {}
     assessment = read_assessment(good, "did:web:body#odile")
     assert [c.letter for c in assessment.criteria] == list(CRITERIA)
     assert all(c.met for c in assessment.criteria)
     assert assessment.criteria[1].remark == "As little as can be"
-    wrong = check_decision(Form({"months": ["999"], "min_cell": ["none"]}), case())
-    assert {"months", "min_cell", "met-a", "met-h"} <= set(wrong)
-    assert set(check_decision(Form({"action": ["refuse"]}), case())) == {"reason"}
-    late = case(state=ApplicationState.AWAITING_INFORMATION)
-    assert check_decision(Form({"action": ["refuse"]}), late) == {}
+    assert read_proposal(good, case()).terms.months == 12
+    wrong = check_decision(Form({"months": ["999"], "min_cell": ["none"], "action": ["grant"]}))
+    assert {"months", "min_cell", "met-a", "met-h", "no_conflict"} <= set(wrong)
+    assert set(check_decision(Form({"action": ["refuse"], "no_conflict": ["yes"]}))) == {"reason"}
 
 
 def test_officer_permits_less() -> None:
@@ -252,22 +258,27 @@ def test_officer_permits_less() -> None:
 
 def test_case_in_words() -> None:
     today = date(2031, 5, 31)
-    assert words.due_words(case(), "FR", today) == "Decision due by 1 June 2031, 1 day left"
-    assert "ago" in words.due_words(case(), "FR", date(2031, 6, 4))
-    assert words.due_words(case(due={}, decided_at={"FR": NOW}), "FR", today) == "Decided on 1 March 2031"
-    assert words.due_words(case(due={}), "FR", today) == ""
-    refused = case(
-        state=ApplicationState.REFUSED,
-        countries={"FR": ApplicationState.REFUSED},
-        decided_at={"FR": NOW},
-        reasons={"FR": "Too many columns"},
-        due={},
+    status = case().countries["FR"]
+    assert words.due_words(status, today) == "Decision due by 1 June 2031, 1 day left"
+    assert "ago" in words.due_words(status, date(2031, 6, 4))
+    decided = replace(status, due=None, decided_at=NOW)
+    assert words.due_words(decided, today) == "Decided on 1 March 2031"
+    assert words.due_words(replace(status, due=None), today) == ""
+    detail = {"outcome": "refusal", "reason": "Too many columns"}
+    event = CaseEvent(
+        number=1,
+        at=NOW,
+        act="decided",
+        actor="o",
+        state=ApplicationState.DECIDED,
+        country="FR",
+        detail=detail,
     )
-    moments = words.timeline(refused, today)
-    assert [(m.what, m.tone) for m in moments[-1:]] == [("France refused", "bad")]
-    assert moments[-1].detail == "Too many columns"
-    draft = case(submitted_at=None, state=ApplicationState.DRAFT, countries={"FR": ApplicationState.DRAFT})
-    assert [m.what for m in words.timeline(draft, today)] == ["Begun", "To be submitted"]
+    (moment,) = words.timeline([event])
+    assert (moment.what, moment.tone) == ("France: Decided", "bad")
+    assert moment.detail == "Refused. Too many columns"
+    (moment,) = words.timeline([event], {"o": "Odile"})
+    assert (moment.what, moment.when.endswith("Odile")) == ("Decided", True)
     shown = words.scope_facts(case().application.data[0], DATASET)
     assert shown["rows"] == ["visit: day < 2020-01-01"]
     assert words.scope_facts(case().application.data[0], None)["title"] == DATASET.iri

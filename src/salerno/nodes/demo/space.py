@@ -148,7 +148,8 @@ def _people(
             f"steward {country}": ("stella", "Stella Steward", (PersonRole.STEWARD, PersonRole.OPERATOR), "")
         }
     people: dict[str, tuple[str, str, tuple[PersonRole, ...], str]] = {
-        f"officer {country}": ("oscar", "Oscar Officer", (PersonRole.OFFICER, PersonRole.OPERATOR), "")
+        f"officer {country}": ("oscar", "Oscar Officer", (PersonRole.OFFICER, PersonRole.OPERATOR), ""),
+        f"second officer {country}": ("olga", "Olga Officer", (PersonRole.OFFICER,), ""),
     }
     for number, person in enumerate(objectors[countries.index(country)], start=1):
         people[f"citizen {country} {number}"] = (

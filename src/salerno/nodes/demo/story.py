@@ -196,8 +196,8 @@ class _Story:
             for country in self._space.countries:
                 officer = self.session(f"officer {country}")
                 case = _soon(lambda officer=officer: officer.case(application.id))  # type: ignore[misc]
-                case.take_up()
-                case.grant(_assessment())
+                case.take_up().find_complete().propose("grant", _assessment(), no_conflict=True)
+                self.session(f"second officer {country}").case(case.id).confirm(no_conflict=True)
             application.wait(timeout=60)
             for permit in self.session("researcher").permits():
                 self._screen.say(f"{permit.country}  {permit.id}, until {permit.valid_until[:10]}")
@@ -304,9 +304,9 @@ class _Story:
         )
         officer = self.session(f"officer {first}")
         case = _soon(lambda: officer.case(short.id))
-        case.take_up()
         end = datetime.now(UTC) + timedelta(seconds=3)
-        case.grant(_assessment(), until=end)
+        case.take_up().find_complete().propose("grant", _assessment(), no_conflict=True, until=end)
+        self.session(f"second officer {first}").case(case.id).confirm(no_conflict=True)
         short.wait(timeout=60)
         study = self._open(researcher, short, frame)
         time.sleep(max(0.0, (end - datetime.now(UTC)).total_seconds()) + 0.1)

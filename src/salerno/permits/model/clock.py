@@ -74,6 +74,7 @@ class Deadline:
         paused_by, resumed_by: Acts between which it does not run.
         voided_by: Acts after which nothing is owed any more.
         remind_days: Days before its last day on which to remind whoever owes.
+        decides: Whether it is one of those on the way to a case's decision, which lists of cases show.
         escalates_to: Who hears of a missed one, besides whoever owes.
     """
 
@@ -96,6 +97,7 @@ class Deadline:
     resumed_by: tuple[str, ...] = ()
     voided_by: tuple[str, ...] = ()
     remind_days: tuple[int, ...] = (14, 3)
+    decides: bool = False
     escalates_to: str = ""
 
 

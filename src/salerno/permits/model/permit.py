@@ -15,6 +15,8 @@ class PermitState(StrEnum):
     """State of a data permit."""
 
     GRANTED = "granted"
+    AMENDED = "amended"
+    RENEWED = "renewed"
     REVOKED = "revoked"
     EXPIRED = "expired"
 
@@ -40,6 +42,9 @@ class DataPermit:
         fee_cents: (g).
         conditions: (h) further conditions in words.
         policy: Disclosure policy that answers must meet.
+        version: Number among the permits of the same work; an amended or renewed one counts on.
+        replaces: The permit that this one takes the place of.
+        renewals: How many extensions it stands on; the law allows one (Art. 68(12)).
     """
 
     id: str
@@ -62,6 +67,8 @@ class DataPermit:
     conditions: str = ""
     policy: DisclosurePolicy = field(default_factory=DisclosurePolicy)
     version: int = 1
+    replaces: str = ""
+    renewals: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

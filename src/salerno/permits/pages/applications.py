@@ -18,7 +18,7 @@ from salerno.catalogue.service import Catalogue
 from salerno.kernel.codes import COUNTRIES, Purpose
 from salerno.kernel.errors import NotFound, SalernoError
 from salerno.kernel.time import Clock
-from salerno.permits.model import ApplicationState, Case, DataAccessApplication, DataScope
+from salerno.permits.model import ApplicationState, Case, CaseKind, DataAccessApplication, DataScope
 from salerno.permits.pages import words
 from salerno.permits.pages.forms import (
     MOST_PERSONS,
@@ -104,11 +104,20 @@ def routes(
 
     @get("/applications", guards=researcher, sync_to_thread=False, include_in_schema=False)
     def listing(request: Req) -> Response[Any]:
+        asked = request.query_params
+        text = asked.get("text", "")
         with open_desk() as desk:
-            cases = desk.cases(caller_of(request))
+            page = desk.cases(caller_of(request), text=text, after=asked.get("after", ""))
         today = clock.now().date()
-        rows = [{"case": c, "countries": words.country_rows(c, today)} for c in cases]
-        return pages.render(request, "permits/applications.html", title="My applications", rows=rows)
+        return pages.render(
+            request,
+            "permits/applications.html",
+            title="My applications",
+            rows=[{"case": c, "countries": words.country_rows(c.countries, today)} for c in page.lines],
+            text=text,
+            later=words.further("/applications", page.next, text=text),
+            kinds=words.KIND_WORDS,
+        )
 
     @get("/applications/new", guards=researcher, sync_to_thread=False, include_in_schema=False)
     def new(request: Req) -> Response[Any]:
@@ -177,6 +186,7 @@ def routes(
         with open_desk() as desk:
             case = desk.case(case_id, caller)
             permits = [p for p in desk.permits_of(caller.id) if p.permit.application_id == case_id]
+            events = desk.history(case_id, caller)
         datasets = described([s.dataset for s in case.application.data])
         today = clock.now().date()
         return pages.render(
@@ -185,8 +195,9 @@ def routes(
             title=case.application.title or "Draft application",
             crumbs=[HOME],
             case=case,
-            countries=words.country_rows(case, today),
-            moments=words.timeline(case, today),
+            kind=words.KIND_WORDS[case.kind],
+            countries=words.country_rows(case.countries, today),
+            moments=words.timeline(events),
             facts=words.application_facts(case.application),
             country_names=COUNTRIES,
             scopes=[words.scope_facts(s, datasets.get(s.dataset)) for s in case.application.data],
@@ -194,7 +205,8 @@ def routes(
             usable=any(p.state == "granted" for p in permits),
             gaps=gap_errors(case.application) if case.state is ApplicationState.DRAFT else {},
             may_edit=case.state is ApplicationState.DRAFT or bool(_questions(case)),
-            may_withdraw=any(can_step(s, "withdraw") for s in case.countries.values()) or not case.countries,
+            may_withdraw=case.state is ApplicationState.DRAFT
+            or any(can_step(s.state, "withdraw") for s in case.countries.values()),
             questions=_questions(case),
         )
 
@@ -224,14 +236,32 @@ def routes(
             f"/applications/{case_id}", "The application is withdrawn wherever it was not decided yet."
         )
 
-    return [listing, new, create, edit, save, one, submit, withdraw]
+    @post(
+        "/applications/{case_id:str}/appeal", guards=researcher, sync_to_thread=False, include_in_schema=False
+    )
+    def appeal(request: Req, case_id: FromPath[str]) -> Response[Any]:
+        form = form_of(request)
+        with open_desk() as desk:
+            desk.appeal(case_id, form.text("country"), form.text("grounds"), caller_of(request).id)
+        return pages.go(f"/applications/{case_id}", "Your appeal is on its way to the access body.")
+
+    @post("/applications/changes", guards=researcher, sync_to_thread=False, include_in_schema=False)
+    def change(request: Req) -> Response[Any]:
+        form = form_of(request)
+        kind = CaseKind.RENEWAL if form.text("kind") == "renewal" else CaseKind.AMENDMENT
+        with open_desk() as desk:
+            case = desk.draft_change(form.many("permit"), kind, caller_of(request).id)
+        return pages.go(f"/applications/{case.id}/edit", "Change what has to be changed, then submit it.")
+
+    return [listing, new, create, edit, save, one, submit, withdraw, appeal, change]
 
 
-def _questions(case: Case) -> list[tuple[str, str]]:
+def _questions(case: Case) -> list[tuple[str, str, list[tuple[str, str]]]]:
+    """Country, question and comments by field, of every country that asks."""
     return [
-        (words.country_name(code), case.reasons.get(code, ""))
-        for code, state in sorted(case.countries.items())
-        if state is ApplicationState.AWAITING_INFORMATION
+        (words.country_name(code), status.asked.question, words.comments_of(status))
+        for code, status in sorted(case.countries.items())
+        if status.state is ApplicationState.AWAITING_INFORMATION and status.asked
     ]
 
 

@@ -16,7 +16,7 @@ from litestar.types import ControllerRouterHandler
 from salerno.adapters.database import Opens
 from salerno.kernel.values import to_json
 from salerno.permits.model import OptOut, OptOutLevel
-from salerno.permits.pages.words import country_name
+from salerno.permits.pages.words import country_name, further
 from salerno.permits.service import PermitDesk
 from salerno.web.callers import caller_of, needs
 from salerno.web.components import Moment, day_words, instant_words
@@ -115,7 +115,7 @@ def register_routes(pages: Pages, open_desk: Opens[PermitDesk]) -> list[Controll
     @get("/register", sync_to_thread=False, include_in_schema=False)
     def register(request: Req) -> Response[Any]:
         with open_desk() as desk:
-            entries = desk.register()
+            page = desk.register(after=request.query_params.get("after", ""))
         rows = [
             {
                 "entry": entry,
@@ -130,8 +130,14 @@ def register_routes(pages: Pages, open_desk: Opens[PermitDesk]) -> list[Controll
                     for code, decision in sorted(entry.decision.items())
                 ],
             }
-            for entry in entries
+            for entry in page.entries
         ]
-        return pages.render(request, "permits/register.html", title="Public register", rows=rows)
+        return pages.render(
+            request,
+            "permits/register.html",
+            title="Public register",
+            rows=rows,
+            later=further("/register", page.next),
+        )
 
     return [register]

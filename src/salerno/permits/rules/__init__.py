@@ -10,7 +10,7 @@ from salerno.permits.rules.application import (
     part_for,
 )
 from salerno.permits.rules.assessment import CRITERIA, can_grant, check_assessment
-from salerno.permits.rules.clocks import CLOCKS, completion_due, decision_due
+from salerno.permits.rules.clocks import CLOCKS, case_due, open_clocks, route_of, running
 from salerno.permits.rules.opt_out import (
     binds,
     check_list,
@@ -25,47 +25,55 @@ from salerno.permits.rules.opt_out import (
 from salerno.permits.rules.permit import (
     MAX_PERIOD_MONTHS,
     PERMIT_FIELDS,
+    check_earlier,
     check_narrower,
+    outcome_of,
     permit_state,
 )
 from salerno.permits.rules.policy import MEANINGS, PRESETS, SOURCES, parse_policy, preset, preset_of
 from salerno.permits.rules.states import (
+    ACTS,
     APPLICATION_STATES,
-    FINAL_STATES,
+    CLOSED_STATES,
     PERMIT_STATES,
+    TURNS,
     can_step,
     overall_state,
 )
 
 __all__ = [
+    "ACTS",
     "APPLICATION_FIELDS",
     "APPLICATION_STATES",
     "CLOCKS",
+    "CLOSED_STATES",
     "CRITERIA",
-    "FINAL_STATES",
     "MAX_PERIOD_MONTHS",
     "MEANINGS",
     "PERMIT_FIELDS",
     "PERMIT_STATES",
     "PRESETS",
     "SOURCES",
+    "TURNS",
     "Gap",
     "binds",
     "can_grant",
     "can_step",
+    "case_due",
     "check_assessment",
     "check_complete",
+    "check_earlier",
     "check_list",
     "check_narrower",
-    "completion_due",
     "covers",
-    "decision_due",
     "find_gaps",
     "is_final",
     "level_named",
     "list_salt",
+    "open_clocks",
     "opt_out_list",
     "opt_out_token",
+    "outcome_of",
     "overall_state",
     "parse_levels",
     "parse_policy",
@@ -73,4 +81,6 @@ __all__ = [
     "permit_state",
     "preset",
     "preset_of",
+    "route_of",
+    "running",
 ]

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 from typing import Any
 
-from salerno.kernel.time import Period, add_months
+from salerno.kernel.time import add_months
 from salerno.permits.model import DataAccessApplication
 from salerno.permits.model.clock import Clock, ClockState, Deadline, Happening, Reminder, Route
 from salerno.permits.rules.calendar import Calendar, calendar_of
@@ -189,13 +189,17 @@ def _runs(row: Deadline, events: list[Happening], calendar: Calendar, now: datet
 
 
 def _in_order(events: Iterable[Happening], now: datetime) -> list[Happening]:
-    """The events that clocks read, each once, by time and, at the same instant, by a case's life."""
+    """The events that clocks read, each once, by time, then by number, then as a case goes."""
     known = {
-        (event.at, _RANK[event.act], json.dumps(event.detail, sort_keys=True, default=str)): event
+        (event.at, getattr(event, "number", 0), _RANK[event.act], _text_of(event.detail)): event
         for event in events
         if event.act in _RANK and event.at <= now
     }
     return [known[key] for key in sorted(known)]
+
+
+def _text_of(detail: Mapping[str, Any]) -> str:
+    return json.dumps(detail, sort_keys=True, default=str)
 
 
 def _starts(row: Deadline, event: Happening) -> bool:
@@ -222,17 +226,16 @@ def _board_order(clock: Clock) -> tuple[int, date, str]:
     return rank, clock.due or date.max, clock.key
 
 
-def decision_due(application: DataAccessApplication, received_at: datetime) -> date:
-    """Last day on which the access body decides, counted from the receipt of the complete application."""
+def route_of(application: DataAccessApplication) -> Route:
+    """The procedure of an application: a public body's is shorter for the purposes of Art. 53(1)(a)-(c)."""
     fast = application.is_public_body and application.purpose.public_bodies_only
-    return _bare(CLOCKS["decision-public-body" if fast else "decision"], received_at)
+    return Route.PUBLIC_BODY if fast else Route.ORDINARY
 
 
-def completion_due(asked_at: datetime) -> date:
-    """Last day on which the applicant can complete the application after a question."""
-    return _bare(CLOCKS["completion"], asked_at)
+def case_due(clocks: Iterable[Clock]) -> date | None:
+    """The last day of what keeps a case from its decision; None when nothing of that runs.
 
-
-def _bare(row: Deadline, start: datetime) -> date:
-    period = row.length or Period(days=1)
-    return add_months(start.date(), period.months) + timedelta(days=period.days, weeks=period.weeks)
+    Args:
+        clocks: The case's clocks, see `running`.
+    """
+    return min((c.due for c in open_clocks(clocks) if c.deadline.decides and c.due), default=None)

@@ -12,7 +12,8 @@ from salerno.kernel.time import Period
 from salerno.permits.model.clock import Deadline, Party, Route
 
 _DECIDING: dict[str, Any] = {
-    "starts": ("found-complete",),
+    "decides": True,
+    "starts": ("found-complete", "information-given", "appeal-upheld"),
     "met_by": ("decided",),
     "owes": Party.ACCESS_BODY,
     "paused_by": ("information-requested",),
@@ -50,7 +51,22 @@ DEADLINES: tuple[Deadline, ...] = (
         escalates_to="head of the access body",
     ),
     Deadline(
+        name="pre-screening",
+        label="Look whether the application is complete",
+        rule="TEHDAS2 D6.4: the decision's period begins after it; the number is this house's",
+        decides=True,
+        starts=("received",),
+        length=Period(working_days=10),
+        met_by=("found-complete", "information-requested"),
+        voided_by=("withdrawn",),
+        owes=Party.ACCESS_BODY,
+        missed="The applicant waits although no period of the law runs yet",
+        remind_days=(2,),
+        escalates_to="head of the access body",
+    ),
+    Deadline(
         name="completion",
+        decides=True,
         label="Complete the application",
         rule="EHDS Art. 68(4)",
         starts=("information-requested",),
@@ -84,6 +100,7 @@ DEADLINES: tuple[Deadline, ...] = (
     ),
     Deadline(
         name="trusted-assessment",
+        decides=True,
         label="Assess the application and send the proposal",
         rule="EHDS Art. 72",
         starts=("passed-to-holder",),

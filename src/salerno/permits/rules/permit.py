@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import datetime
+from datetime import date, datetime
 
-from salerno.kernel.errors import Invalid, Refused
+from salerno.kernel.errors import Conflict, Invalid, Refused
 from salerno.kernel.time import add_months
 from salerno.permits.model import (
+    CaseKind,
     DataAccessApplication,
     DataPermit,
     DataScope,
     IssuedPermit,
+    Outcome,
     PermitState,
 )
 
 MAX_PERIOD_MONTHS = 120
 """Longest duration of a permit: ten years (EHDS Art. 68(12))."""
+
+_DURATION = "EHDS Art. 68(12)"
 
 PERMIT_FIELDS: dict[str, tuple[str, ...]] = {
     "a": ("data", "pseudonymised"),
@@ -31,8 +35,16 @@ PERMIT_FIELDS: dict[str, tuple[str, ...]] = {
 """Fields of a `DataPermit` by letter of EHDS Art. 68(10)."""
 
 
-def check_narrower(permit: DataPermit, application: DataAccessApplication) -> None:
+def check_narrower(
+    permit: DataPermit, application: DataAccessApplication, earlier: DataPermit | None = None
+) -> None:
     """Check that a permit gives nothing that was not asked for.
+
+    Args:
+        permit: The permit that is to be issued.
+        application: What was asked for.
+        earlier: The permit that it takes the place of: an amendment ends when that one would have, a renewal
+            counts its months from there.
 
     Raises:
         Refused: ``permit-too-wide``; everything that is not in the application is named at once.
@@ -49,7 +61,7 @@ def check_narrower(permit: DataPermit, application: DataAccessApplication) -> No
         raise Invalid("permit-period", "The permit ends before it begins", rule="EHDS Art. 68(10)(e)")
     if permit.fee_cents < 0:
         raise Invalid("permit-fee", "A fee is not below zero", rule="EHDS Art. 62")
-    excess = list(_excess(permit, application))
+    excess = list(_excess(permit, application, earlier))
     if excess:
         raise Refused(
             "permit-too-wide",
@@ -59,7 +71,60 @@ def check_narrower(permit: DataPermit, application: DataAccessApplication) -> No
         )
 
 
-def _excess(permit: DataPermit, application: DataAccessApplication) -> Iterator[str]:
+def check_earlier(kind: CaseKind, earlier: IssuedPermit, today: date) -> None:
+    """Check that another permit can take the place of one (Art. 68(12)).
+
+    Args:
+        kind: Amendment or renewal.
+        earlier: The permit, in its present state.
+        today: The applicant's day.
+
+    Raises:
+        Conflict: It does not hold any more, was extended before, or ends within a month.
+    """
+    permit = earlier.permit
+    if earlier.state is not PermitState.GRANTED:
+        raise Conflict(
+            "permit-ended",
+            f"Permit {permit.id} is {earlier.state.value}, so it cannot be changed",
+            rule=_DURATION,
+            remedy="File a new application.",
+        )
+    if kind is not CaseKind.RENEWAL:
+        return
+    if permit.renewals:
+        raise Conflict(
+            "second-extension",
+            f"Permit {permit.id} was extended before, and the law allows one extension",
+            rule=_DURATION,
+            remedy="File a new application.",
+        )
+    last = add_months(permit.valid_until.date(), -1)
+    if today > last:
+        raise Conflict(
+            "extension-late",
+            f"An extension is asked for a month before the permit's end, here until {last}",
+            rule=_DURATION,
+            remedy="File a new application.",
+        )
+
+
+def outcome_of(permit: DataPermit, application: DataAccessApplication) -> Outcome:
+    """Whether a permit gives all that was asked for, or a part of it."""
+    months = min(application.period_months, MAX_PERIOD_MONTHS)
+    whole = (
+        permit.data == application.data,
+        {p.id for p in permit.persons} == {p.id for p in application.persons},
+        not permit.methods or set(permit.methods) == set(application.methods),
+        permit.replaces or permit.valid_until.date() >= add_months(permit.valid_from.date(), months),
+        bool(permit.opt_out_exception) == bool(application.opt_out_exception.strip()),
+    )
+    return Outcome.FULL if all(whole) else Outcome.PARTIAL
+
+
+def _excess(
+    permit: DataPermit, application: DataAccessApplication, earlier: DataPermit | None
+) -> Iterator[str]:
     asked = {scope.dataset: scope for scope in application.data}
     for scope in permit.data:
         if scope.dataset in asked:
@@ -83,8 +148,15 @@ def _excess(permit: DataPermit, application: DataAccessApplication) -> Iterator[
     if permit.opt_out_exception and not application.opt_out_exception.strip():
         yield "data of opted-out persons"
     months = min(application.period_months, MAX_PERIOD_MONTHS)
-    if permit.valid_until.date() > add_months(permit.valid_from.date(), months):
-        yield f"a period of more than {months} months"
+    if earlier is None:
+        latest, words = add_months(permit.valid_from.date(), months), f"a period of more than {months} months"
+    elif permit.renewals == earlier.renewals:
+        latest, words = earlier.valid_until.date(), "a period beyond that of the amended permit"
+    else:
+        latest = add_months(earlier.valid_until.date(), months)
+        words = f"an extension of more than {months} months"
+    if permit.valid_until.date() > latest:
+        yield words
 
 
 def _scope_excess(given: DataScope, asked: DataScope) -> Iterator[str]:

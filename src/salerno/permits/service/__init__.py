@@ -2,37 +2,43 @@
 
 from __future__ import annotations
 
-from salerno.permits.service.cases import CaseFile
-from salerno.permits.service.deciding import REPORT, Deciding
+from salerno.permits.service.cases import PAGE, CaseFile
+from salerno.permits.service.deciding import Deciding
 from salerno.permits.service.filing import FORWARD, Filing
+from salerno.permits.service.handling import REPORT
 from salerno.permits.service.objecting import Objecting
 from salerno.permits.service.ports import (
-    CredentialSigner,
     JobQueue,
     Journal,
     Objections,
+    Officers,
     Peers,
     PermitStore,
     Reader,
+    Signer,
 )
+from salerno.permits.service.registering import Registering
 
 __all__ = [
     "FORWARD",
+    "PAGE",
     "REPORT",
     "CaseFile",
-    "CredentialSigner",
     "Deciding",
     "Filing",
     "JobQueue",
     "Journal",
     "Objecting",
     "Objections",
+    "Officers",
     "Peers",
     "PermitDesk",
     "PermitStore",
     "Reader",
+    "Registering",
+    "Signer",
 ]
 
 
-class PermitDesk(Filing, Deciding, Objecting):
+class PermitDesk(Filing, Deciding, Objecting, Registering):
     """A node's permit desk, made per transaction; which use cases it has depends on the node's role."""

@@ -1,44 +1,55 @@
-"""Reading cases and permits, and the public register made of them."""
+"""What both desks share: their parts, reading cases, and keeping what happens to them."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
+from typing import Any
 
 from salerno.identity.model import Participant, ParticipantRole, PersonRole
 from salerno.kernel.errors import NotFound, Refused
 from salerno.kernel.time import Clock
 from salerno.permits.model import (
     ApplicationState,
+    BoardView,
     Case,
+    CaseEvent,
+    CasePage,
     IssuedPermit,
-    PermitState,
-    RegisterEntry,
+    Procedure,
 )
 from salerno.permits.rules import permit_state
 from salerno.permits.service.ports import (
-    CredentialSigner,
     JobQueue,
     Journal,
     Objections,
+    Officers,
     Peers,
     PermitStore,
     Reader,
+    Signer,
 )
+
+PAGE = 50
+"""Lines of a page, where nobody says otherwise."""
 
 
 class CaseFile:
-    """What both desks share: their parts, and reading."""
+    """What both desks share: their parts, reading, and keeping what happens."""
 
     def __init__(
         self,
         store: PermitStore,
         audit: Journal,
         clock: Clock,
-        signer: CredentialSigner,
+        signer: Signer,
         own: Participant,
         jobs: JobQueue,
         peers: Peers,
+        *,
         objections: Objections | None = None,
+        procedure: Procedure | None = None,
+        officers: Officers = dict,
     ) -> None:
         self._store = store
         self._audit = audit
@@ -48,15 +59,25 @@ class CaseFile:
         self._jobs = jobs
         self._peers = peers
         self._objections = objections or Objections()
+        self._procedure = procedure or Procedure()
+        self._officers = officers
 
-    def cases(self, caller: Reader) -> list[Case]:
-        """The cases that the caller may see, newest first.
+    def cases(self, caller: Reader, *, text: str = "", after: str = "", limit: int = PAGE) -> CasePage:
+        """The caller's own applications, newest first."""
+        return self._store.lines(None, applicant_id=caller.id, text=text, after=after, limit=limit)
 
-        At the hub an applicant's own; at an access body all of them, for its officers.
-        """
-        if self._is_desk_of(caller):
-            return self._store.cases()
-        return self._store.cases(applicant_id=caller.id)
+    def board(
+        self, view: BoardView, officer: str, *, text: str = "", after: str = "", limit: int = PAGE
+    ) -> CasePage:
+        """An access body's cases, the next deadline first; see `CaseStore.lines`."""
+        self._at(ParticipantRole.ACCESS_BODY)
+        today = self._clock.now().date()
+        return self._store.lines(view, officer=officer, text=text, today=today, after=after, limit=limit)
+
+    def board_counts(self, officer: str) -> dict[BoardView, int]:
+        """How many cases each list of the board has."""
+        self._at(ParticipantRole.ACCESS_BODY)
+        return self._store.counts(officer=officer, today=self._clock.now().date())
 
     def case(self, case_id: str, caller: Reader) -> Case:
         """One case.
@@ -69,15 +90,23 @@ class CaseFile:
             raise no_such_case()
         return case
 
-    def register(self) -> list[RegisterEntry]:
-        """The public register: every application from its receipt on, and what became of it.
+    def history(self, case_id: str, caller: Reader) -> list[CaseEvent]:
+        """What happened to a case, in order.
 
-        Source:
-            EHDS Art. 57(1)(j), 58(1).
+        Raises:
+            NotFound: There is no such case, or it is not the caller's.
         """
-        permits = {issued.permit.id: self._present(issued) for issued in self._store.permits()}
-        received = [case for case in self._store.cases() if case.submitted_at is not None]
-        return [_entry(case, permits) for case in received]
+        return self._store.events(self.case(case_id, caller).id)
+
+    def officers(self) -> dict[str, str]:
+        """Who handles cases here: name by account identifier."""
+        self._at(ParticipantRole.ACCESS_BODY)
+        return dict(self._officers())
+
+    @property
+    def procedure(self) -> Procedure:
+        """What national law and the access body's own rules leave to settings."""
+        return self._procedure
 
     def _is_desk_of(self, caller: Reader) -> bool:
         return self._own.role is ParticipantRole.ACCESS_BODY and PersonRole.OFFICER in caller.roles
@@ -91,6 +120,59 @@ class CaseFile:
     def _at(self, role: ParticipantRole) -> None:
         if self._own.role is not role:
             raise Refused("wrong-node", f"This node is no {role.value}", remedy=f"Ask at the {role.value}.")
+
+    def _keep(
+        self,
+        case: Case,
+        act: str,
+        actor: str,
+        *,
+        country: str = "",
+        detail: Mapping[str, Any] | None = None,
+        about: str = "",
+        rule: str = "EHDS Art. 67, 68",
+    ) -> Case:
+        """Store a case with what happened to it: in words in its history, without them in the audit log."""
+        status = case.countries.get(country)
+        state = status.state if status else case.state
+        self._happened(case, act, actor, state, country, detail)
+        case = self._timed(case)
+        self._store.put_case(case, self._clock.now())
+        told: dict[str, Any] = {"case": case.id, "version": case.version, "state": state.value}
+        self._audit.append(
+            actor=actor,
+            act=f"application-{act}" if not about else f"permit-{act}",
+            subject=about or case.id,
+            detail=told | ({"country": country} if country else {}),
+            rule=rule,
+        )
+        return case
+
+    def _happened(
+        self,
+        case: Case,
+        act: str,
+        actor: str,
+        state: ApplicationState,
+        country: str = "",
+        detail: Mapping[str, Any] | None = None,
+    ) -> None:
+        self._store.add_event(
+            case.id,
+            CaseEvent(
+                number=0,
+                at=self._clock.now(),
+                act=act,
+                actor=actor,
+                state=state,
+                country=country,
+                detail=dict(detail or {}),
+            ),
+        )
+
+    def _timed(self, case: Case) -> Case:
+        """The case with the days that its clocks say; the hub takes over what access bodies report."""
+        return case
 
     def _refuse_message(self, sender: str, subject: str, refusal: Refused) -> Refused:
         self._audit.append_refusal(
@@ -116,37 +198,3 @@ def no_such_case() -> NotFound:
 def no_such_permit() -> NotFound:
     """The error for a permit that is not there and for one that does not concern the asker."""
     return NotFound("permit-not-found", "There is no such permit, or it does not concern you")
-
-
-def _entry(case: Case, permits: dict[str, IssuedPermit]) -> RegisterEntry:
-    decision, reason, until = {}, {}, {}
-    for country, state in case.countries.items():
-        pending = state not in (
-            ApplicationState.GRANTED,
-            ApplicationState.REFUSED,
-            ApplicationState.WITHDRAWN,
-        )
-        decision[country] = "pending" if pending else state.value
-        issued = permits.get(case.permit_ids.get(country, ""))
-        if issued is not None:
-            until[country] = issued.permit.valid_until
-            if issued.state is PermitState.REVOKED:
-                decision[country], reason[country] = "revoked", issued.revocation_reason
-        # A question asked back is between the parties; only a refusal's reason is public.
-        if state is ApplicationState.REFUSED:
-            reason[country] = case.reasons.get(country, "")
-    assert case.submitted_at is not None
-    return RegisterEntry(
-        case_id=case.id,
-        applicant=case.application.applicant,
-        title=case.application.title,
-        lay_summary=case.application.lay_summary,
-        purpose=case.application.purpose,
-        datasets=tuple(scope.dataset for scope in case.application.data),
-        received_at=case.submitted_at,
-        decision=decision,
-        reason=reason,
-        decided_at=dict(case.decided_at),
-        permit_ids=dict(case.permit_ids),
-        valid_until=until,
-    )

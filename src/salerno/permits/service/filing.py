@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 from salerno.identity.model import Participant, ParticipantRole
@@ -10,7 +11,9 @@ from salerno.kernel.ids import new_id
 from salerno.permits.model import (
     ApplicationState,
     Case,
+    CaseKind,
     CasePart,
+    CountryStatus,
     DataAccessApplication,
     DataPermit,
     IssuedPermit,
@@ -21,11 +24,11 @@ from salerno.permits.rules import (
     APPLICATION_STATES,
     can_step,
     check_complete,
-    decision_due,
+    check_earlier,
     overall_state,
     part_for,
 )
-from salerno.permits.service.cases import CaseFile, no_such_case
+from salerno.permits.service.cases import CaseFile, no_such_case, no_such_permit
 from salerno.permits.wire import CREDENTIAL_TYPE, parse_permit
 
 FORWARD = "forward-application"
@@ -41,31 +44,55 @@ class Filing(CaseFile):
             application: What is known so far.
             applicant_id: Account identifier of the person who files it.
         """
+        return self._draft(application, applicant_id)
+
+    def draft_change(self, permit_ids: Sequence[str], kind: CaseKind, by: str) -> Case:
+        """Begin an application for permits in the place of others: an amendment or a renewal (Art. 68(12)).
+
+        It begins as what was asked for before; each country decides on its own permit.
+
+        Args:
+            permit_ids: The permits, of one application of this person.
+            kind: Amendment or renewal.
+            by: Account identifier of the person who files it.
+
+        Raises:
+            NotFound: There is no such permit, or its application is not this person's.
+            Invalid: The permits are of several applications, or none is given.
+            Conflict: A permit has ended, was extended before, or ends within a month.
+        """
         self._at(ParticipantRole.HUB)
-        now = self._clock.now()
-        case = Case(
-            id=new_id("case"),
-            application=application,
-            applicant_id=applicant_id,
-            state=ApplicationState.DRAFT,
-            countries=_drafts(application),
-            created_at=now,
-        )
-        self._store.put_case(case)
-        self._store.add_version(case.id, case.version, application, now)
-        self._audit.append(actor=applicant_id, act="application-drafted", subject=case.id)
-        return case
+        earlier: dict[str, IssuedPermit] = {}
+        for permit_id in permit_ids:
+            stored = self._store.permit(permit_id)
+            if stored is None or self._found(stored.permit.application_id).applicant_id != by:
+                raise no_such_permit()
+            check_earlier(kind, self._present(stored), self._clock.now().date())
+            earlier[stored.permit.country] = stored
+        origins = {issued.permit.application_id for issued in earlier.values()}
+        if len(origins) != 1 or len(earlier) != len(permit_ids):
+            raise Invalid(
+                "permits-of-one",
+                "An amendment or renewal is for permits of one application",
+                rule="EHDS Art. 68(12)",
+                remedy="Give one or more permits of the same application.",
+            )
+        application = self._found(origins.pop()).application
+        data = tuple(scope for scope in application.data if scope.country in earlier)
+        ids = {country: issued.permit.id for country, issued in earlier.items()}
+        return self._draft(replace(application, data=data), by, kind=kind, earlier=ids)
 
     def save(self, case_id: str, application: DataAccessApplication, by: str) -> Case:
         """Keep a changed draft, complete or not; after a question asked back, the draft of the answer.
 
         Raises:
             NotFound: There is no such case of this person.
-            Conflict: It was submitted and nobody asks back, or the answer names other countries.
+            Conflict: It was submitted and nobody asks back, or it names other countries than it may.
         """
         case = self._own_case(case_id, by)
-        if ApplicationState.AWAITING_INFORMATION in case.countries.values():
-            if _drafts(application).keys() != case.countries.keys():
+        named = {scope.country for scope in application.data}
+        if _awaiting(case):
+            if named != case.countries.keys():
                 raise Conflict(
                     "countries-fixed",
                     "An answer cannot add or drop countries",
@@ -74,8 +101,15 @@ class Filing(CaseFile):
             case = replace(case, application=application)
         else:
             APPLICATION_STATES.after(case.state, "save")
+            if case.earlier and named != case.earlier.keys():
+                raise Conflict(
+                    "countries-fixed",
+                    "An amendment or renewal is for the countries of its permits",
+                    rule="EHDS Art. 68(12)",
+                    remedy="File another application for further countries.",
+                )
             case = replace(case, application=application, countries=_drafts(application))
-        return self._new_version(case, by, "application-saved")
+        return self._new_version(case, by, "saved")
 
     def submit(self, case_id: str, by: str) -> Case:
         """File a draft with every country's access body, or answer the questions asked back.
@@ -83,28 +117,24 @@ class Filing(CaseFile):
         Raises:
             Invalid: ``application-incomplete`` names every gap; ``no-access-body`` the countries
                 that nobody answers for.
-            Conflict: There is nothing to submit.
+            Conflict: There is nothing to submit, or a permit that is to be changed has ended meanwhile.
         """
         case = self._own_case(case_id, by)
-        awaiting = [c for c, s in case.countries.items() if s is ApplicationState.AWAITING_INFORMATION]
+        awaiting = _awaiting(case)
         if not awaiting:
             APPLICATION_STATES.after(case.state, "submit")
         check_complete(case.application)
         self._check_access_bodies(case)
-        verb, chosen = ("answer", awaiting) if awaiting else ("submit", list(case.countries))
         now = self._clock.now()
-        due = decision_due(case.application, now)
-        case = self._with_states(
-            replace(
-                case,
-                submitted_at=case.submitted_at or now,
-                # The hub's own reckoning until the access body reports its receipt.
-                due=case.due | dict.fromkeys(chosen, due),
-                reasons={c: r for c, r in case.reasons.items() if c not in chosen},
-            ),
-            {c: ApplicationState(APPLICATION_STATES.after(case.countries[c], verb)) for c in chosen},
-        )
-        case = self._new_version(case, by, "application-answered" if awaiting else "application-submitted")
+        for permit_id in () if awaiting else case.earlier.values():
+            stored = self._store.permit(permit_id)
+            if stored is None:
+                raise no_such_permit()
+            check_earlier(case.kind, self._present(stored), now.date())
+        verb, chosen = ("answer", awaiting) if awaiting else ("submit", list(case.countries))
+        changed = {c: replace(s, due=None, asked=None) for c, s in case.countries.items() if c in chosen}
+        case = self._step(replace(case, submitted_at=case.submitted_at or now), changed, verb)
+        case = self._new_version(case, by, "information-given" if awaiting else "submitted")
         for country in chosen:
             self._forward(case, country)
         return case
@@ -124,23 +154,46 @@ class Filing(CaseFile):
         """
         case = self._own_case(case_id, by)
         before = case.countries
-        undecided = [c for c, state in before.items() if can_step(state, "withdraw")]
-        if not undecided and before:
-            APPLICATION_STATES.after(case.state, "withdraw")
-        case = self._with_states(
-            replace(case, due={c: d for c, d in case.due.items() if c not in undecided}),
-            dict.fromkeys(undecided, ApplicationState.WITHDRAWN),
-        )
-        if not before:
+        undecided = {c: replace(s, due=None) for c, s in before.items() if can_step(s.state, "withdraw")}
+        if undecided:
+            case = self._step(case, undecided, "withdraw")
+        else:
             case = replace(case, state=ApplicationState(APPLICATION_STATES.after(case.state, "withdraw")))
-        case = self._new_version(case, by, "application-withdrawn")
+        case = self._new_version(case, by, "withdrawn")
         for country in undecided:
-            if before[country] is not ApplicationState.DRAFT:
+            if before[country].state is not ApplicationState.DRAFT:
                 self._forward(case, country, withdrawn=True)
         return case
 
+    def appeal(self, case_id: str, country: str, grounds: str, by: str) -> Case:
+        """Appeal against a country's decision, within the time that its law gives.
+
+        Raises:
+            Invalid: There are no grounds.
+            NotFound: The application does not concern that country.
+            Conflict: Nothing is decided, or the time is over.
+        """
+        case = self._own_case(case_id, by)
+        status = case.countries.get(country)
+        if status is None:
+            raise no_such_case()
+        APPLICATION_STATES.after(status.state, "appeal")
+        if not grounds.strip():
+            raise Invalid("grounds-missing", "An appeal needs its grounds", rule=_APPEAL)
+        if status.appeal_until is not None and self._clock.now().date() > status.appeal_until:
+            raise Conflict(
+                "appeal-late",
+                f"An appeal could be lodged until {status.appeal_until}",
+                rule=_APPEAL,
+                remedy="File a new application.",
+            )
+        case = self._step(case, {country: status}, "appeal")
+        case = self._new_version(case, by, "appealed", country=country, detail={"grounds": grounds.strip()})
+        self._forward(case, country, appeal=True)
+        return case
+
     def outgoing_part(
-        self, case_id: str, country: str, version: int, *, withdrawn: bool = False
+        self, case_id: str, country: str, version: int, *, withdrawn: bool = False, appeal: bool = False
     ) -> tuple[Participant, CasePart]:
         """What a forwarding job sends, and to whom."""
         case = self._found(case_id)
@@ -154,22 +207,21 @@ class Filing(CaseFile):
             application=part_for(application, country),
             applicant_id=case.applicant_id,
             submitted_at=case.submitted_at,
+            kind=case.kind,
+            earlier=case.earlier.get(country, ""),
             withdrawn=withdrawn,
+            appeal=self._grounds(case_id, country) if appeal else "",
         )
         return self._access_body(country), part
 
     def note_undelivered(self, case_id: str, country: str, error: SalernoError) -> None:
         """Let the applicant see that a country's part could not be delivered; a later report clears it."""
         case = self._found(case_id)
-        reason = f"Not delivered yet: {error}"
-        if case.reasons.get(country) != reason:
-            self._store.put_case(replace(case, reasons=case.reasons | {country: reason}))
-            self._audit.append(
-                actor=self._own.did,
-                act="application-undelivered",
-                subject=case_id,
-                detail={"country": country},
-            )
+        status = case.countries[country]
+        if status.undelivered != str(error):
+            countries = case.countries | {country: replace(status, undelivered=str(error))}
+            case = replace(case, countries=countries)
+            self._keep(case, "undelivered", self._own.did, country=country, detail={"code": error.code})
 
     def record(self, report: StatusReport, sender: str) -> Case:
         """Take in an access body's report; one that is not newer than what is known changes nothing.
@@ -184,63 +236,75 @@ class Filing(CaseFile):
         """
         self._at(ParticipantRole.HUB)
         body = self._peers.participant(sender)
-        if body.role is not ParticipantRole.ACCESS_BODY or body.country != report.country:
+        country, status = report.country, report.status
+        if body.role is not ParticipantRole.ACCESS_BODY or body.country != country:
             refusal = Refused(
                 "not-your-country",
-                f"{sender} is not the access body of {report.country}",
+                f"{sender} is not the access body of {country}",
                 rule="EHDS Art. 55(1)",
             )
             raise self._refuse_message(sender, report.case_id, refusal)
         case = self._found(report.case_id)
-        country = report.country
         if country not in case.countries or case.submitted_at is None:
             raise no_such_case()
-        if report.version <= case.status_versions.get(country, 0):
+        if status.version <= case.countries[country].version:
             return case
         permit_id = self._keep_permit(report, sender, case)
-        reasons = {c: r for c, r in case.reasons.items() if c != country}
-        due = {c: d for c, d in case.due.items() if c != country}
-        decided = {c: d for c, d in case.decided_at.items() if c != country}
-        case = self._with_states(
-            replace(
-                case,
-                reasons=reasons | ({country: report.reason} if report.reason else {}),
-                due=due | ({country: report.due} if report.due else {}),
-                decided_at=decided | ({country: report.decided_at} if report.decided_at else {}),
-                permit_ids=case.permit_ids | ({country: permit_id} if permit_id else {}),
-                status_versions=case.status_versions | {country: report.version},
-            ),
-            {country: report.state},
-        )
-        self._store.put_case(case)
-        self._audit.append(
-            actor=sender,
-            act="status-recorded",
-            subject=case.id,
-            detail={"country": country, "state": report.state.value, "version": report.version},
-            rule="EHDS Art. 67, 68",
-        )
-        return case
+        countries = case.countries | {country: replace(status, permit_id=permit_id, undelivered="")}
+        case = replace(case, countries=countries, state=overall_state(s.state for s in countries.values()))
+        detail = {"outcome": status.outcome.value if status.outcome else "", "reason": status.reason}
+        if status.asked:
+            detail |= {"question": status.asked.question}
+        return self._keep(case, report.act, sender, country=country, detail=detail)
 
     def permits_of(self, user_id: str) -> list[IssuedPermit]:
         """The permits that name a person, newest first, with their present state."""
         return [self._present(issued) for issued in self._store.permits(person_id=user_id)]
 
+    def _draft(
+        self,
+        application: DataAccessApplication,
+        applicant_id: str,
+        kind: CaseKind = CaseKind.APPLICATION,
+        earlier: dict[str, str] | None = None,
+    ) -> Case:
+        self._at(ParticipantRole.HUB)
+        now = self._clock.now()
+        case = Case(
+            id=new_id("case"),
+            application=application,
+            applicant_id=applicant_id,
+            state=ApplicationState.DRAFT,
+            countries=_drafts(application),
+            created_at=now,
+            kind=kind,
+            earlier=earlier or {},
+        )
+        self._store.put_case(case, now)
+        self._store.add_version(case.id, case.version, application, now)
+        return self._keep(case, "drafted", applicant_id, rule="EHDS Art. 67")
+
     def _keep_permit(self, report: StatusReport, sender: str, case: Case) -> str:
         if not report.token:
             return ""
-        stored = self._store.permit(case.permit_ids.get(report.country, ""))
+        status = report.status
+        stored = self._store.permit(case.countries[report.country].permit_id)
         # A known credential was checked when it came; its end must not keep a later status out.
         known = stored is not None and stored.token == report.token
         permit = stored.permit if stored and known else self._checked_permit(report, sender)
-        revoked = report.permit_state is PermitState.REVOKED
+        replaced = self._store.permit(permit.replaces)
+        if replaced is not None and replaced.state is PermitState.GRANTED:
+            renewed = permit.renewals > replaced.permit.renewals
+            state = PermitState.RENEWED if renewed else PermitState.AMENDED
+            self._store.put_permit(replace(replaced, state=state))
+        revoked = status.permit_state is PermitState.REVOKED
         self._store.put_permit(
             IssuedPermit(
                 permit=permit,
                 token=report.token,
-                state=PermitState.REVOKED if revoked else PermitState.GRANTED,
-                revoked_at=report.revoked_at if revoked else None,
-                revocation_reason=report.reason if revoked else "",
+                state=status.permit_state or PermitState.GRANTED,
+                revoked_at=status.revoked_at if revoked else None,
+                revocation_reason=status.reason if revoked else "",
             )
         )
         return permit.id
@@ -268,22 +332,34 @@ class Filing(CaseFile):
             raise no_such_case()
         return case
 
-    def _with_states(self, case: Case, changed: dict[str, ApplicationState]) -> Case:
-        countries = case.countries | changed
-        state = overall_state(countries.values()) if countries else case.state
-        return replace(case, countries=countries, state=state)
+    def _step(self, case: Case, changed: dict[str, CountryStatus], verb: str) -> Case:
+        """Take a step in some countries."""
+        stepped = {
+            country: replace(status, state=ApplicationState(APPLICATION_STATES.after(status.state, verb)))
+            for country, status in changed.items()
+        }
+        countries = case.countries | stepped
+        return replace(case, countries=countries, state=overall_state(s.state for s in countries.values()))
 
-    def _new_version(self, case: Case, by: str, act: str) -> Case:
+    def _new_version(
+        self, case: Case, by: str, act: str, *, country: str = "", detail: dict[str, str] | None = None
+    ) -> Case:
         case = replace(case, version=case.version + 1)
-        self._store.put_case(case)
         self._store.add_version(case.id, case.version, case.application, self._clock.now())
-        self._audit.append(
-            actor=by, act=act, subject=case.id, detail={"version": case.version}, rule="EHDS Art. 67"
-        )
-        return case
+        return self._keep(case, act, by, country=country, detail=detail, rule="EHDS Art. 67")
 
-    def _forward(self, case: Case, country: str, *, withdrawn: bool = False) -> None:
-        payload = {"case_id": case.id, "country": country, "version": case.version, "withdrawn": withdrawn}
+    def _grounds(self, case_id: str, country: str) -> str:
+        appeals = [e for e in self._store.events(case_id) if e.act == "appealed" and e.country == country]
+        return str(appeals[-1].detail["grounds"]) if appeals else ""
+
+    def _forward(self, case: Case, country: str, *, withdrawn: bool = False, appeal: bool = False) -> None:
+        payload = {
+            "case_id": case.id,
+            "country": country,
+            "version": case.version,
+            "withdrawn": withdrawn,
+            "appeal": appeal,
+        }
         self._jobs.enqueue(FORWARD, payload, key=f"{FORWARD}/{case.id}/{country}/{case.version}")
 
     def _access_body(self, country: str) -> Participant:
@@ -304,5 +380,13 @@ class Filing(CaseFile):
             )
 
 
-def _drafts(application: DataAccessApplication) -> dict[str, ApplicationState]:
-    return {scope.country: ApplicationState.DRAFT for scope in application.data}
+_APPEAL = "TEHDAS2 D6.4; national law on appeals"
+
+
+def _drafts(application: DataAccessApplication) -> dict[str, CountryStatus]:
+    return {scope.country: CountryStatus(state=ApplicationState.DRAFT) for scope in application.data}
+
+
+def _awaiting(case: Case) -> list[str]:
+    asked = ApplicationState.AWAITING_INFORMATION
+    return [country for country, status in case.countries.items() if status.state is asked]

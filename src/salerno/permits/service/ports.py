@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any, Protocol
 
 from salerno.audit.model import Receipt
 from salerno.identity.model import Credential, Participant, ParticipantRole
 from salerno.permits.model import (
     EVERYTHING,
+    BoardView,
     Case,
+    CaseEvent,
+    CasePage,
     DataAccessApplication,
     DataPermit,
     Decision,
@@ -75,11 +78,23 @@ class JobQueue(Protocol):
         ...
 
 
-class CredentialSigner(Protocol):
-    """Signs permits with the access body's key, e.g. `wire.render_permit` with a key bound to it."""
+class Signer(Protocol):
+    """Signs with the access body's key; `wire.DeskSigner`."""
 
-    def __call__(self, permit: DataPermit) -> str:
+    def permit(self, permit: DataPermit) -> str:
         """The permit as VC-JWT."""
+        ...
+
+    def decision(self, decision: Decision) -> str:
+        """The decision as a JWT."""
+        ...
+
+
+class Officers(Protocol):
+    """The accounts that may handle cases here."""
+
+    def __call__(self) -> Mapping[str, str]:
+        """Name by account identifier."""
         ...
 
 
@@ -100,18 +115,59 @@ class Peers(Protocol):
 
 
 class CaseStore(Protocol):
-    """Cases, the versions of their applications, decisions and permits."""
+    """Cases, the versions of their applications, what happened to them, decisions and permits."""
 
     def case(self, case_id: str) -> Case | None:
         """The case, locked until the end of the transaction where the database can do that."""
         ...
 
-    def cases(self, *, applicant_id: str | None = None) -> list[Case]:
-        """All cases, newest first; those of one applicant when given."""
+    def put_case(self, case: Case, updated_at: datetime) -> None:
+        """Store a case, new or changed."""
         ...
 
-    def put_case(self, case: Case) -> None:
-        """Store a case, new or changed."""
+    def lines(
+        self,
+        view: BoardView | None,
+        *,
+        applicant_id: str = "",
+        officer: str = "",
+        text: str = "",
+        today: date | None = None,
+        after: str = "",
+        limit: int,
+    ) -> CasePage:
+        """Cases as lines of a list.
+
+        Args:
+            view: Which of an access body's; the next deadline first, or for those that are closed the last
+                change first. None means all, newest first.
+            applicant_id: Only those of one applicant.
+            officer: Whose are `BoardView.MINE`.
+            text: Only those whose title, applicant or identifier contains it, in any case.
+            today: What is overdue lies before it.
+            after: `CasePage.next` of the part before.
+            limit: Most lines.
+        """
+        ...
+
+    def counts(self, *, officer: str, today: date) -> dict[BoardView, int]:
+        """How many cases each list has."""
+        ...
+
+    def received(self, *, after: str = "", limit: int) -> tuple[list[Case], str]:
+        """Cases that were submitted, newest first, and what asks for those after them."""
+        ...
+
+    def add_event(self, case_id: str, event: CaseEvent) -> None:
+        """Keep what happened; its `number` is given by the store."""
+        ...
+
+    def events(self, case_id: str) -> list[CaseEvent]:
+        """What happened to a case, in order."""
+        ...
+
+    def last_event(self, case_id: str) -> CaseEvent | None:
+        """What happened last."""
         ...
 
     def add_version(
@@ -128,8 +184,8 @@ class CaseStore(Protocol):
         """Keep a decision."""
         ...
 
-    def decision(self, case_id: str) -> Decision | None:
-        """The decision on a case."""
+    def decisions(self, case_id: str) -> list[Decision]:
+        """The decisions on a case, the first one first."""
         ...
 
     def put_permit(self, issued: IssuedPermit) -> None:
@@ -140,8 +196,10 @@ class CaseStore(Protocol):
         """The permit as stored, locked like a case."""
         ...
 
-    def permits(self, *, person_id: str | None = None) -> list[IssuedPermit]:
-        """All permits, newest first; those that name a person when given."""
+    def permits(
+        self, *, person_id: str | None = None, ids: Sequence[str] | None = None
+    ) -> list[IssuedPermit]:
+        """All permits, newest first; those that name a person, or those of some identifiers, when given."""
         ...
 
 

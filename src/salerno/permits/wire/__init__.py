@@ -1,8 +1,9 @@
-"""A data permit as a verifiable credential that carries the permit and the ODRL policy derived from it."""
+"""A data permit as a verifiable credential with its ODRL policy; a decision as a signed token."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 from urllib.parse import quote
@@ -11,11 +12,13 @@ from salerno.identity.model import Credential
 from salerno.kernel.errors import Refused
 from salerno.kernel.time import to_text
 from salerno.kernel.values import canonical, from_plain, to_plain
-from salerno.permits.model import Condition, DataPermit, DataScope
+from salerno.permits.model import Condition, DataPermit, DataScope, Decision
+from salerno.standards.jose import sign_compact
 from salerno.standards.odrl import Agreement, Constraint, Duty, Rule, render_agreement
 from salerno.standards.vc import render_credential
 
 CREDENTIAL_TYPE = "DataPermit"
+DECISION_TYP = "salerno-decision+jwt"
 PROFILE = "urn:salerno:odrl:permit:1"
 """ODRL profile of the operands and actions below, for what ODRL's own vocabulary does not name."""
 
@@ -110,6 +113,53 @@ def render_permit(permit: DataPermit, *, key: Mapping[str, Any], kid: str, alg: 
         kid=kid,
         alg=alg,
     )
+
+
+def render_decision(
+    decision: Decision, *, issuer: str, key: Mapping[str, Any], kid: str, alg: str = "EdDSA"
+) -> str:
+    """A decision with its time and reasons as a JWT, signed by the access body (TEHDAS2 D6.4).
+
+    It names neither officers nor remarks on the assessment, which stay with the access body.
+    """
+    said = {
+        "iss": issuer,
+        "sub": f"urn:salerno:case:{decision.case_id}",
+        "jti": f"urn:salerno:decision:{decision.case_id}:{decision.number}",
+        "iat": _second(decision.decided_at),
+        "decided_at": to_text(decision.decided_at),
+        "outcome": decision.outcome.value,
+        "reason": decision.reason,
+        "application_version": decision.application_version,
+        "criteria": {criterion.letter: criterion.met for criterion in decision.assessment.criteria},
+        "permit": decision.permit_id,
+    }
+    return sign_compact(canonical(said), key, kid, DECISION_TYP, alg)
+
+
+@dataclass(frozen=True)
+class DeskSigner:
+    """Signs what an access body issues.
+
+    Args:
+        issuer: Its DID.
+        key: Its private key as JWK.
+        kid: Full identifier of the public key in its DID document.
+        alg: ``EdDSA`` or ``ES256``.
+    """
+
+    issuer: str
+    key: Mapping[str, Any]
+    kid: str
+    alg: str = "EdDSA"
+
+    def permit(self, permit: DataPermit) -> str:
+        """See `render_permit`."""
+        return render_permit(permit, key=self.key, kid=self.kid, alg=self.alg)
+
+    def decision(self, decision: Decision) -> str:
+        """See `render_decision`."""
+        return render_decision(decision, issuer=self.issuer, key=self.key, kid=self.kid, alg=self.alg)
 
 
 def parse_permit(credential: Credential) -> DataPermit:
