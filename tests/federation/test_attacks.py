@@ -219,6 +219,43 @@ def test_a_holder_computes_only_on_genuine_totals(make_space, three_tables, chan
     space.stop(thread)
 
 
+def without_tags(space, share: Share, at: int) -> Share:
+    header = replace(header_of(share), tags={})
+    return render_share(header, share.words, space.holders[at].keys, space.holders[at].who.did)
+
+
+def without_signature(share: Share) -> Share:
+    return replace(share, header=share.header.rpartition(".")[0] + ".")
+
+
+def one_proof_each(space, shares: tuple[Share, ...]) -> tuple[Share, ...]:
+    return without_tags(space, shares[0], 0), shares[1], without_signature(shares[2])
+
+
+def one_without_proof(space, shares: tuple[Share, ...]) -> tuple[Share, ...]:
+    return without_signature(without_tags(space, shares[0], 0)), *shares[1:]
+
+
+@pytest.mark.parametrize(
+    ("change", "codes"), [(one_proof_each, []), (one_without_proof, ["token-signature"])]
+)
+def test_a_share_is_proved_by_its_tag_or_its_signature(make_space, three_tables, change, codes) -> None:
+    space = make_space(three_tables)
+    victim = space.holders[1]
+
+    def tamper(did: str, work: Work) -> Work:
+        if did != victim.who.did or not work.previous:
+            return work
+        previous = change(space, work.previous)
+        call = replace(read_stored(work.token, RoundCall), previous=tuple(map(share_digest, previous)))
+        return replace(work, token=sign_call(space, call), previous=previous)
+
+    space.tamper_in = tamper
+    asked = space.answer(DESCRIBE)
+    assert victim.codes() == codes
+    assert asked.state is (QuestionState.FAILED if codes else QuestionState.ANSWERED)
+
+
 def test_a_call_that_the_hub_did_not_sign_gets_no_reply(make_space, three_tables) -> None:
     space = make_space(three_tables)
     victim = space.holders[1]

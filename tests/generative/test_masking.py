@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from salerno.analysis import masking
 from salerno.analysis.masking import FRACTION_BITS, add, decode, encode, keystream, layout, mask, n_words
 from salerno.analysis.model import ArraySpec
 from salerno.kernel.errors import Invalid
@@ -82,6 +83,21 @@ def test_masked_parts_add_to_the_exact_total(data: st.DataObject, n: int, n_i: i
     assert total["c"].tolist() == [sum(column) for column in zip(*count_rows, strict=True)][:n_i]
     sums = [sum(whole(v) for v in column) for column in zip(*rows, strict=True)]
     assert total["x"].tolist() == [float(Fraction(s, SCALE)) for s in sums]
+
+
+def test_pads_may_be_added_a_few_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    holders = list("abcdefg")
+    secrets = secrets_between(holders)
+    encoded = encode({"x": np.linspace(-9, 9, 7), "n": np.arange(3)}, addends=7)
+
+    def shares() -> list[list[int]]:
+        return [
+            mask(encoded, own=h, holders=holders, secrets=secrets[h], context=b"r").tolist() for h in holders
+        ]
+
+    at_once = shares()
+    monkeypatch.setattr(masking, "_PADS_BYTES", 2 * encoded.words.nbytes)
+    assert shares() == at_once
 
 
 def test_two_of_three_shares_are_still_masked_and_contexts_give_other_pads() -> None:

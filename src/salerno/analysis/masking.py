@@ -34,6 +34,7 @@ _ONE = np.uint64(1)
 _HALF_BITS = np.uint64(32)
 _HALF = np.uint64(0xFFFFFFFF)
 _CHUNK = 16384
+_PADS_BYTES = 8 * 1024 * 1024  # pads are added many at a time, and no more are held than this
 
 
 @dataclass(frozen=True)
@@ -142,14 +143,18 @@ def mask(
         there is nobody to hide among, and the words come back as they are.
     """
     n_counts, _ = layout(encoded.arrays)
-    words = encoded.words.copy()
-    for other in sorted(holders):
-        if other == own:
-            continue
-        pad = keystream(secrets[other], context, words.size)
-        if own > other:
-            _negate(pad, n_counts)
-        _add_into(words, pad, n_counts)
+    plus, minus = [encoded.words], list[NDArray[np.uint64]]()
+    for other in holders:
+        if other != own:
+            parts = minus if own > other else plus
+            parts.append(keystream(secrets[other], context, encoded.words.size))
+            if len(parts) > 1 and len(parts) * encoded.words.nbytes > _PADS_BYTES:
+                parts[:] = [add(encoded.arrays, parts)]
+    words = add(encoded.arrays, plus)
+    if minus:
+        less = add(encoded.arrays, minus)
+        _negate(less, n_counts)
+        _add_into(words, less, n_counts)
     return words
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Generic, Protocol, TypeVar
 
 import numpy as np
@@ -50,6 +50,13 @@ class _Envelope(Generic[T]):
 
     body: T
     iss: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class _Tags:
+    """The part of a `ShareHeader` that another holder reads."""
+
+    tags: dict[str, str] = field(default_factory=dict)
 
 
 _TYPES: Mapping[type, str] = {
@@ -117,6 +124,15 @@ def keys_known(token: str, resolver: KeyResolver, issuer: str) -> bool:
 def read_stored(token: str, kind: type[T]) -> T:
     """The value in a token that this node has verified before it stored it; the signature is not checked."""
     return _read(read_payload(token), kind, "the stored message").body
+
+
+def read_tags(header: str) -> Mapping[str, str]:
+    """The tags in a share's signed header, NOT verified: each proves itself, see `vouching`.
+
+    Raises:
+        Invalid: It is no token, or the tags are none.
+    """
+    return _read(read_payload(header), _Tags, "the share's tags").body.tags
 
 
 def _read(payload: bytes, kind: type[T], what: str) -> _Envelope[T]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -65,6 +66,7 @@ class ShareHeader:
     Args:
         scope: Digest of the agreed scope.
         refusal: Problem JSON when the holder refuses; the share then has no words.
+        tags: By the other holder's DID what proves the share to it; see `vouching`.
     """
 
     question_id: str
@@ -74,6 +76,7 @@ class ShareHeader:
     holders: tuple[str, ...]
     arrays: tuple[ArraySpec, ...]
     words_sha256: str
+    tags: Mapping[str, str] = field(default_factory=dict)
     refusal: dict[str, Any] | None = None
 
 

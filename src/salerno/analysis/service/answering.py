@@ -38,10 +38,12 @@ from salerno.analysis.service.opening import access_request
 from salerno.analysis.service.ports import AgentParts, View
 from salerno.analysis.service.records import AgentRound, AgentRun
 from salerno.analysis.service.views import OpenViews
+from salerno.analysis.vouching import Voucher
 from salerno.analysis.wire import (
     parse_from,
     parse_words,
     read_stored,
+    read_tags,
     render_share,
     render_words,
     words_digest,
@@ -199,25 +201,25 @@ class Answering:
             map(share_digest, work.previous)
         ):
             raise Refused("share-misplaced", "The shares are not those that the coordinator signed for")
+        own = self._parts.own.did
+        voucher = Voucher(self._context(replay, call.round - 1), layout)
         for did, share in zip(scope.holders, work.previous, strict=True):
-            if did == self._parts.own.did:
+            if did == own:
                 if share != last.share:
                     raise Refused("share-altered", "This holder's own share came back altered")
                 continue
-            header = parse_from(share.header, ShareHeader, self._parts.resolver, did)
-            expected = ShareHeader(
-                question_id=call.question_id,
-                run=call.run,
-                round=call.round - 1,
-                scope=replay.scope_digest,
-                holders=scope.holders,
-                arrays=layout,
-                words_sha256=header.words_sha256,
-            )
-            check_header(header, expected, share.words)
-            if header.refusal is not None or header.arrays != layout:
-                raise Refused("layout-differs", "A share of the round before has another layout")
+            tag = read_tags(share.header).get(own, "")
+            # A share without the right tag may still be signed, and what is wrong with it is said then.
+            if not voucher.proves(tag, self._secret(did), did, words_digest(share.words)):
+                self._check_signed(did, share, _header(call, call.round - 1, scope.holders, layout, b""))
         return layout, add(layout, [parse_words(share.words) for share in work.previous])
+
+    def _check_signed(self, did: str, share: Share, expected: ShareHeader) -> None:
+        """Raise unless a holder has signed a share, in the place where it belongs."""
+        header = parse_from(share.header, ShareHeader, self._parts.resolver, did)
+        check_header(header, expected, share.words)
+        if header.refusal is not None or header.arrays != expected.arrays:
+            raise Refused("layout-differs", "A share of the round before has another layout")
 
     def _compute(self, replay: _Replay, state: Any, call: RoundCall) -> tuple[Sums, Claim | None]:
         """This holder's sums, and in the first round what its ledger is to keep of the question."""
@@ -267,22 +269,27 @@ class Answering:
     ) -> tuple[Share, tuple[ArraySpec, ...]]:
         scope, own = replay.scope, self._parts.own.did
         encoded = encode(sums, addends=len(scope.holders))
-        words = encoded.words
+        words, context = encoded.words, self._context(replay, call.round)
+        secrets = {did: self._secret(did) for did in scope.holders if did != own}
         if scope.policy.masks:
-            context = round_context(
-                coordinator=self._parts.hub,
-                study=replay.opening.study,
-                question_id=call.question_id,
-                run=call.run,
-                round=call.round,
-                scope=replay.scope_digest,
-                holders=scope.holders,
-            )
-            secrets = {did: self._secret(did) for did in scope.holders if did != own}
             words = mask(encoded, own=own, holders=scope.holders, secrets=secrets, context=context)
         data = render_words(words)
-        header = _header(call, scope.holders, encoded.arrays, data)
-        return render_share(header, data, self._parts.keys, own), encoded.arrays
+        header = _header(call, call.round, scope.holders, encoded.arrays, data)
+        voucher = Voucher(context, encoded.arrays)
+        tags = {did: voucher.tag(secret, own, header.words_sha256) for did, secret in secrets.items()}
+        return render_share(replace(header, tags=tags), data, self._parts.keys, own), encoded.arrays
+
+    def _context(self, replay: _Replay, number: int) -> bytes:
+        """What makes a round unique, for its pads and tags."""
+        return round_context(
+            coordinator=self._parts.hub,
+            study=replay.opening.study,
+            question_id=replay.kept.question_id,
+            run=replay.kept.run,
+            round=number,
+            scope=replay.scope_digest,
+            holders=replay.scope.holders,
+        )
 
     def _secret(self, did: str) -> bytes:
         keys = list(self._parts.resolver.resolve(did).agreement.values())
@@ -294,18 +301,18 @@ class Answering:
         self, call: RoundCall, work: Work, replay: _Replay | None, error: SalernoError
     ) -> Share:
         scope = replay.scope if replay else work.scope
-        header = _header(call, scope.holders if scope else (), (), b"")
+        header = _header(call, call.round, scope.holders if scope else (), (), b"")
         header = replace(header, refusal=error.to_problem())
         return render_share(header, b"", self._parts.keys, self._parts.own.did)
 
 
 def _header(
-    call: RoundCall, holders: tuple[str, ...], arrays: tuple[ArraySpec, ...], words: bytes
+    call: RoundCall, number: int, holders: tuple[str, ...], arrays: tuple[ArraySpec, ...], words: bytes
 ) -> ShareHeader:
     return ShareHeader(
         question_id=call.question_id,
         run=call.run,
-        round=call.round,
+        round=number,
         scope=call.scope,
         holders=holders,
         arrays=arrays,
