@@ -29,6 +29,9 @@ from salerno.standards.omop import FIELDS, VOCABULARY, is_identifier
 PREFIX: Final = "cdm_"
 """What the names of the tables begin with that the statements read."""
 
+CODE_SETS: Final = "codesets"
+"""The table of the concept sets, which queries name: ``codeset_id``, ``concept_id``."""
+
 ROWS: Final = "circe_rows"
 """The last table that is made: ``subject_id``, ``cohort_start_date``, ``cohort_end_date``."""
 
@@ -77,12 +80,18 @@ class CirceScript:
     """A cohort definition as queries of one dialect, each to be kept as a table, in this order.
 
     Args:
-        tables: Name, in lower case, and query of each table; queries name tables of the CDM by `PREFIX` and
-            their name, and tables before them. The last one is `ROWS`.
+        code_sets: Query of `CODE_SETS`, in DuckDB's words whatever the dialect; the only one that reads the
+            vocabulary, and of it nothing but the concepts that it names, those below them, and what is mapped
+            to either.
+        concepts: The concepts that it names.
+        tables: Name, in lower case, and query of each other table; queries name tables of the CDM by `PREFIX`
+            and their name, `CODE_SETS`, and tables before them. The last one is `ROWS`.
         columns: Columns by CDM table that are read, identifiers that link rows among them.
         rules: Names of the inclusion rules.
     """
 
+    code_sets: str
+    concepts: frozenset[int]
     tables: tuple[tuple[str, str], ...]
     columns: Mapping[str, frozenset[str]]
     rules: tuple[str, ...]
@@ -132,13 +141,15 @@ def _script(text: str, dialect: str) -> CirceScript:
         if _words(statement):
             read.take(statement)
     # What runs is what was read, not the text that it was read from.
+    code_sets = read.made.pop(CODE_SETS)
+    concepts = frozenset(int(part.name) for part in code_sets.find_all(exp.Literal) if part.is_int)
     tables = tuple(
         (name, query.sql(dialect="postgres" if dialect == "postgresql" else dialect))
         for name, query in read.made.items()
     )
     rules = tuple(str(rule.get("name") or f"rule {n}") for n, rule in enumerate(_rules(definition), 1))
     columns = {table: frozenset(found) for table, found in read.columns.items()}
-    return CirceScript(tables, columns, rules)
+    return CirceScript(code_sets.sql(dialect="duckdb"), concepts, tables, columns, rules)
 
 
 def _rules(definition: Mapping[str, Any]) -> list[Mapping[str, Any]]:

@@ -5,21 +5,25 @@ from __future__ import annotations
 from copy import deepcopy
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
+from itertools import product
 from pathlib import Path
 from typing import Any
 
 import duckdb
 import pytest
 
+from salerno.holdings.engine.code_sets import code_sets
 from salerno.holdings.engine.opening import IbisEngine
 from salerno.holdings.engine.reading import read_cohort, read_rows
 from salerno.holdings.engine.source import EngineLimits
+from salerno.holdings.engine.sources import open_source
 from salerno.holdings.model import EventDefinition, Holding, KeptFor, StudyFrame
 from salerno.holdings.rules import columns_needed
 from salerno.kernel.errors import Conflict, Invalid, NotFound, Refused
 from salerno.permits.model import DataScope, OptOutList
 from salerno.permits.rules import opt_out_list
-from salerno.standards.circe import circe_script
+from salerno.standards.circe import CODE_SETS, PREFIX, circe_script
+from salerno.standards.omop import VOCABULARY
 
 START = date(2010, 1, 1)
 
@@ -104,6 +108,38 @@ def test_the_rows_and_the_rules_that_persons_pass(cdm: Path) -> None:
     told = {row["_person"]: row["passed"] for row in passed.to_pylist()}
     # A rule counts only when the rules before it are met as well.
     assert told == {i: 0 if i % 3 else 1 if i % 5 == 0 else 2 for i in range(1, 61)}
+
+
+def test_the_concepts_of_sets_are_those_of_the_whole_vocabulary(tmp_path: Path) -> None:
+    """Of all ways to name a concept and to except one: the rows that are read suffice."""
+    with duckdb.connect(str(tmp_path / "cdm.duckdb")) as made:
+        for name, columns in {
+            "concept": "i + 1 AS concept_id, CASE WHEN i % 9 = 0 THEN 'D' END AS invalid_reason",
+            "concept_ancestor": "1 + i % 40 AS ancestor_concept_id, 1 + i * 7 % 97 AS descendant_concept_id",
+            "concept_relationship": "1 + i % 120 AS concept_id_1, 1 + i * 11 % 97 AS concept_id_2, "
+            "CASE WHEN i % 3 = 0 THEN 'Is a' ELSE 'Maps to' END AS relationship_id, "
+            "CASE WHEN i % 7 = 0 THEN 'U' END AS invalid_reason",
+        }.items():
+            made.execute(f"CREATE TABLE {name} AS SELECT {columns} FROM range(97) t(i)")
+    flags = ("includeDescendants", "includeMapped", "isExcluded")
+    ways = [dict(zip(flags, chosen, strict=True)) for chosen in product((False, True), repeat=3)]
+    asked = circe()
+    asked["ConceptSets"] = [
+        {"id": n, "name": "", "expression": {"items": [
+            {"concept": {"CONCEPT_ID": c}, **way} for c, way in ((1 + n % 6, a), (4 + n % 5, b))
+        ]}}
+        for n, (a, b) in enumerate(product(ways, ways), 1)
+    ]  # fmt: skip
+    script = circe_script(asked, "postgresql")
+    assert script.tables[0][0] != CODE_SETS
+    with duckdb.connect(str(tmp_path / "cdm.duckdb")) as whole:
+        for name in VOCABULARY:
+            whole.execute(f"CREATE TEMP VIEW {PREFIX}{name} AS FROM {name}")
+        wanted = set(whole.execute(script.code_sets).fetchall())
+    with open_source(str(tmp_path / "cdm.duckdb")) as source:
+        got = source.fetch(code_sets(source, source.table, script))
+    assert len({number for number, _ in wanted}) > 40
+    assert sorted(wanted) == sorted(zip(*(got[name].to_pylist() for name in got.column_names), strict=True))
 
 
 def test_attrition_goes_through_the_rules(cdm: Path) -> None:

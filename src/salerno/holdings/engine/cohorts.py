@@ -20,6 +20,7 @@ import ibis.expr.types as ir
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from salerno.holdings.engine.code_sets import code_sets
 from salerno.holdings.engine.events import KEY, Tables, cohort_name
 from salerno.holdings.engine.omop_tables import TYPES
 from salerno.holdings.engine.source import Source
@@ -27,8 +28,8 @@ from salerno.holdings.model import EventDefinition, KeptFor, StudyFrame
 from salerno.holdings.rules import definitions
 from salerno.kernel.errors import Conflict, NotFound, near
 from salerno.kernel.values import digest, from_json, to_json
-from salerno.standards.circe import PREFIX, ROWS, CirceScript, circe_script
-from salerno.standards.omop import FIELDS, is_identifier
+from salerno.standards.circe import CODE_SETS, PREFIX, ROWS, CirceScript, circe_script
+from salerno.standards.omop import FIELDS, VOCABULARY, is_identifier
 
 DIALECTS = {"duckdb": "duckdb", "postgres": "postgresql", "pyspark": "spark", "trino": "trino"}
 """The dialect of each Ibis engine; see `salerno.standards.circe.DIALECTS`."""
@@ -227,9 +228,16 @@ class Cohorts:
 
     def _compute(self, script: CirceScript, stem: str) -> tuple[ir.Table, ir.Table]:
         source = self._source
-        for name, columns in script.columns.items():
-            source.show(PREFIX + name, _limited(self._records(name), name, columns))
-        made = {name: _lower(source.make(name, query)) for name, query in script.tables}
+        shown = [name for name in script.columns if name not in VOCABULARY]
+
+        def needed(name: str) -> ir.Table:
+            return _limited(self._records(name), name, script.columns[name])
+
+        for name in shown:
+            source.show(PREFIX + name, needed(name))
+        made = {CODE_SETS: source.keep(CODE_SETS, code_sets(source, needed, script))}
+        for name, query in script.tables:
+            made[name] = _lower(source.make(name, query))
         found = made[ROWS]
         rows = source.keep(
             stem,
@@ -242,7 +250,7 @@ class Cohorts:
             ),
         )
         passed = source.keep(f"{stem}_passed", _passed(made["qualified_events"], made["inclusion_events"]))
-        for name in (*made, *(PREFIX + name for name in script.columns)):
+        for name in (*made, *(PREFIX + name for name in shown)):
             source.drop(name)
         return rows, passed
 
