@@ -1,6 +1,7 @@
 # make demo     the whole story on this machine: a data space of seven nodes, and one question to all of them
 # make test     all tests, with the coverage of rules and services
 # make check    style, types, floors and rooms
+# make golden   the golden rows of OHDSI's phenotypes, all of them on DuckDB, PostgreSQL and Spark
 # make bench    the benchmarks, as ratios
 # make docs     the documentation site, in site/
 # make flower   an environment of its own for Flower apps, in .venv/flower
@@ -18,7 +19,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check bench docs flower lock clean
+.PHONY: help demo test golden check bench docs flower lock clean
 
 help:
 	@sed -n 's/^# \{0,1\}//;1,/^$$/p' Makefile | sed '/^$$/,$$d'
@@ -75,6 +76,9 @@ ifeq ($(strip $(ARGS)),)
 else
 	$(PYTEST) $(ARGS)
 endif
+
+golden: $(VENV)/.development
+	SALERNO_GOLDEN=all $(PYTEST) tests/peer/test_circe_golden.py tests/contract/test_golden_cohorts.py --durations=0
 
 check: $(VENV)/.development
 	$(BIN)/ruff check .

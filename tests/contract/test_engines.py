@@ -22,7 +22,6 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-import duckdb
 import ibis
 import numpy as np
 import psycopg
@@ -46,8 +45,7 @@ from salerno.kernel.values import from_plain
 from salerno.nodes.demo_data import GIBLEED_FRAME, synthetic_omop
 from salerno.permits.model import Condition, DataScope, OptOutList
 from salerno.permits.rules import opt_out_list
-from tests.peer.test_circe_golden import DATA, synthetic_phenotypes
-from tests.peer.test_circe_golden import definition as phenotype
+from tests.peer.test_circe_golden import DATA, definition, phenotype_records
 from tests.unit.analysis.methods.harness import OPEN
 from tests.unit.holdings.test_circe import circe, circe_cdm
 
@@ -631,70 +629,36 @@ def test_the_same_sets_of_persons(key: str, load: Load, tmp_path: Path) -> None:
 
 
 def test_a_circe_cohort_has_the_same_rows(load: Load, tmp_path: Path) -> None:
-    """Rows, and the rules that persons pass, without those who opted out; also of a second cohort."""
+    """Rows, and the rules that persons pass; also of a second cohort, without those who opted out."""
     made = circe_cdm(tmp_path / "cdm")
     source = load("circe", {f.stem: pyarrow.parquet.read_table(f) for f in sorted(made.glob("*.parquet"))})
-    for definition in (circe(), circe(StopReason={"Text": "ove", "Op": "contains"})):
-        event = EventDefinition(circe=definition)
-        for without in ((), ("P3", "P4", "P6")):
-            wanted, got = (
-                [sorted(map(str, part.to_pylist())) for part in read_cohort(place, event, without=without)]
-                for place in (str(made), source)
-            )
-            assert len(wanted[0]) == 16 - 2 * bool(without)
-            assert got == wanted
+    asked = {(): circe(), ("P3", "P4", "P6"): circe(StopReason={"Text": "ove", "Op": "contains"})}
+    for without, sought in asked.items():
+        event = EventDefinition(circe=sought)
+        wanted, got = (
+            [sorted(map(str, part.to_pylist())) for part in read_cohort(place, event, without=without)]
+            for place in (str(made), source)
+        )
+        assert len(wanted[0]) == 16 - 2 * bool(without)
+        assert got == wanted
 
 
-PHENOTYPES = ("1316", "218", "842", "119", "24", "362", "1030")
-"""Cohorts of OHDSI's phenotype library; the clusters, where one takes long, are asked one or two."""
-
-
-@pytest.fixture(scope="session")
-def phenotypes(tmp_path_factory: pytest.TempPathFactory) -> dict[str, pa.Table]:
-    """Records of 100 persons with the concepts of these cohorts."""
+def test_the_same_persons_enter_phenotypes_on_trino(trino_server: str, tmp_path: Path) -> None:
+    """Of 100 persons, as a person's entries depend on that person's records alone; on the other engines the
+    rows of 20,000 are the golden ones.
+    """
     if not (DATA / "phenotypes").is_dir():
         pytest.skip("the folder ../shared/data/omop is not here")
-    made = synthetic_phenotypes(tmp_path_factory.mktemp("phenotypes") / "cdm.duckdb", 100)
-    with duckdb.connect(str(made), read_only=True) as opened:
-        names = [row[0] for row in opened.execute("SHOW TABLES").fetchall()]
-        tables = {name: opened.table(name).fetch_arrow_table() for name in names if name != "_seed"}
-    filled = {name: table for name, table in tables.items() if table.num_rows}
-    return {
-        name: table.select([c for c in table.column_names if table[c].null_count < table.num_rows])
-        for name, table in filled.items()
-    }
-
-
-@pytest.fixture(scope="session")
-def loaded_phenotypes(load: Load, phenotypes: dict[str, pa.Table]) -> str:
-    return load("phenotypes", phenotypes)
-
-
-@pytest.fixture(scope="session")
-def entered(
-    tmp_path_factory: pytest.TempPathFactory, phenotypes: dict[str, pa.Table]
-) -> Callable[[str], list[list[str]]]:
-    """A cohort's rows on DuckDB, whose rows of 20,000 persons are the golden ones; whether a person enters
-    depends on that person's records alone.
-    """
-    place = write(tmp_path_factory.mktemp("phenotypes") / "files", phenotypes)
-    return functools.cache(lambda cohort: cohort_of(place, cohort))
-
-
-def cohort_of(source: str, cohort: str) -> list[list[str]]:
-    return [sorted(map(str, part.to_pylist())) for part in read_cohort(source, phenotype(cohort))]
-
-
-@pytest.mark.parametrize("cohort", PHENOTYPES)
-def test_the_same_persons_enter_a_phenotype(
-    cohort: str, loaded_phenotypes: str, entered: Callable[[str], list[list[str]]]
-) -> None:
-    most = {"postgresql": None, "trino": 2}.get(loaded_phenotypes.split(":")[0], 1)
-    if cohort not in PHENOTYPES[:most]:
-        pytest.skip("a cluster plans half a minute for each; PostgreSQL is asked all")
-    wanted = entered(cohort)
-    assert wanted[0]
-    assert cohort_of(loaded_phenotypes, cohort) == wanted
+    cohorts = ("1316", "218")
+    tables = phenotype_records(tmp_path / "cdm.duckdb", 100, cohorts)
+    places = write(tmp_path / "files", tables), load_trino(trino_server, "phenotypes", tables)
+    for cohort in cohorts:
+        wanted, got = (
+            [sorted(map(str, part.to_pylist())) for part in read_cohort(place, definition(cohort))]
+            for place in places
+        )
+        assert wanted[0]
+        assert got == wanted
 
 
 def test_nothing_but_the_named_schema_can_be_reached(load: Load) -> None:
