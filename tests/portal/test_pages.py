@@ -114,6 +114,33 @@ def test_wrong_log_in_is_told_and_tells_nothing(visit: Any) -> None:
     visitor.check("hub-log-in-wrong")
 
 
+def test_what_a_person_is_told_is_read_in_the_own_language(visit: Any, space: Space) -> None:
+    body = space.nodes["body-de"]
+    with body.notices() as notices:
+        for reference in ("DE-1", "DE-2"):
+            notices.tell(f"{body.own.did}#otto", "case-arrived", {"reference": reference}, path="/cases")
+    visitor = visit("body-de", scripts=False)
+    page = visitor.log_in("otto", "/cases")
+    page.get_by_role("link", name="Inbox 2 unread").click()
+    page.get_by_label("Language").select_option("de")
+    page.get_by_label("E-mail address").fill("otto")
+    page.get_by_role("button", name="Save").click()
+    page.get_by_role("link", name="The e-mail address does not have the shape of one").wait_for()
+    page.get_by_label("E-mail address").fill("otto@hdab.example")
+    page.get_by_role("button", name="Save").click()
+    heading = page.get_by_role("heading", name="Ein neuer Antrag: DE-1")
+    heading.wait_for()
+    assert heading.get_attribute("lang") == "de"
+    page.get_by_role("button", name="Mark as read: Ein neuer Antrag: DE-1").click()
+    assert page.get_by_role("link", name="Inbox 1 unread").count() == 1
+    reader = visit("body-de")
+    reader.log_in("otto", "/inbox")
+    reader.check("body-inbox")
+    reader.page.get_by_role("button", name="Mark all as read").click()
+    reader.page.get_by_role("link", name="Inbox", exact=True).wait_for()
+    assert reader.page.get_by_text("Unread").count() == 0
+
+
 def test_log_out_ends_the_session(visit: Any) -> None:
     visitor = visit("hub")
     page = visitor.log_in("rosa", "/studies")

@@ -64,6 +64,8 @@ def add(
     person: Annotated[
         str, typer.Option(help="For a citizen: the person's identifier at the data holders.")
     ] = "",
+    email: Annotated[str, typer.Option(help="Where notices go as well as into the inbox.")] = "",
+    language: Annotated[str, typer.Option(help="Language of notices: en, de or fr.")] = "en",
     password_stdin: PasswordStdin = False,
     as_json: Json = False,
 ) -> None:
@@ -79,7 +81,9 @@ def add(
     roles = tuple(PersonRole(one) for one in role)
     password = ask_password(password_stdin, twice=True)
     with open_node(folder) as node, node.accounts() as accounts:
-        account = accounts.create(login, name, password, roles, person=person, by=node.operator)
+        account = accounts.create(
+            login, name, password, roles, person=person, by=node.operator, email=email, language=language
+        )
     shown = {"id": account.id, "login": account.login, "name": account.name, "roles": list(account.roles)}
     if as_json:
         output.print_json(shown)

@@ -23,6 +23,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "log-in": ("accounts:log_in", "Log in at a node, and stay logged in."),
     "log-out": ("accounts:log_out", "End the session at a node and forget it."),
     "me": ("accounts:me", "Show who you are at a node."),
+    "inbox": ("inbox:app", "Read what a node has to tell you, and say how it reaches you."),
     "catalogue": ("catalogue:app", "Find data sets and see what they hold."),
     "apply": ("applying:app", "File and follow applications for data."),
     "case": ("deciding:cases", "Decide applications, as an access body's officer."),

@@ -100,6 +100,31 @@ class Session:
         self._link.post("/api/log-out")
         self._link.token = ""
 
+    # be told
+
+    def notices(self, *, unread: bool = False) -> list[dict[str, Any]]:
+        """What the caller was told at this node, in the caller's language, the newest first.
+
+        Args:
+            unread: Only what is not marked as read.
+        """
+        return list(self._link.get("/api/notices", unread="true" if unread else ""))
+
+    def mark_read(self, *ids: str) -> int:
+        """Mark notices as read, all of them without arguments; answers how many were not."""
+        return int(self._link.post("/api/notices/read", {"ids": list(ids) or None})["marked"])
+
+    def contact(self, *, email: str | None = None, language: str | None = None) -> dict[str, str]:
+        """Where and in which language the caller is told of things; what is given is changed first.
+
+        Args:
+            email: Where notices go as well as into the inbox; empty for the inbox alone.
+            language: ``en``, ``de`` or ``fr``.
+        """
+        if email is None and language is None:
+            return dict(self._link.get("/api/me/contact"))
+        return dict(self._link.put("/api/me/contact", {"email": email, "language": language}))
+
     # find
 
     def search(

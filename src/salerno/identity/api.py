@@ -9,15 +9,15 @@ from functools import partial
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
-from litestar import Request, Response, get, post
+from litestar import Request, Response, get, post, put
 from litestar.params import RawBody
 from litestar.types import ControllerRouterHandler
 
 from salerno.adapters.database import Opens
 from salerno.adapters.gathering import Gathering
-from salerno.identity.model import Account, MessageClaims, Participant
+from salerno.identity.model import Account, MessageClaims, Notice, NoticeWords, Participant
 from salerno.identity.rules import claimed_sender
-from salerno.identity.service import Accounts, Trust, log_in
+from salerno.identity.service import Accounts, Notices, Trust, log_in
 from salerno.kernel.errors import Invalid, NotFound, Refused
 from salerno.kernel.values import from_json, to_plain
 from salerno.standards.did import DidDocument, document_url, render_document
@@ -75,6 +75,91 @@ def routes(open_accounts: Opens[Accounts], document: DidDocument) -> list[Contro
             accounts.log_out(bearer_token({"authorization": request.headers.get("authorization", "")}))
 
     return [did_document, log_in_with_password, me, log_out]
+
+
+@dataclass(frozen=True, slots=True)
+class Contact:
+    """Where and in which language a person wants to be told; None leaves it as it is."""
+
+    email: str | None = None
+    language: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ReadNotices:
+    """Which notices were read; None for all."""
+
+    ids: list[str] | None = None
+
+
+def notice_routes(
+    open_accounts: Opens[Accounts],
+    open_notices: Opens[Notices],
+    read_accounts: Opens[Accounts],
+    read_notices: Opens[Notices],
+) -> list[ControllerRouterHandler]:
+    """The caller's own notices, and how they reach the person.
+
+    Args:
+        open_accounts: Opens a transaction that may write.
+        open_notices: The same.
+        read_accounts: Opens one that only reads.
+        read_notices: The same.
+    """
+
+    def person(request: Request[Any, Any, Any]) -> str:
+        caller = caller_of(request)
+        if caller.kind != "person":
+            raise Refused("persons-only", "Only persons have an inbox")
+        return caller.id
+
+    @get("/api/notices", guards=[needs()], sync_to_thread=False)
+    def notices(request: Request[Any, Any, Any]) -> list[dict[str, Any]]:
+        """The caller's notices in the caller's language, the newest first; ``unread=true`` for new ones."""
+        with read_notices() as desk:
+            found = desk.inbox(person(request), unread=request.query_params.get("unread") == "true")
+        return [plain_notice(notice, words) for notice, words in found]
+
+    @post("/api/notices/read", guards=[needs()], status_code=200, sync_to_thread=False)
+    def read(request: Request[Any, Any, Any], body: RawBody) -> dict[str, int]:
+        """Mark notices as read, all without ``ids``."""
+        chosen = from_json(body or b"{}", ReadNotices, what="the notices")
+        with open_notices() as desk:
+            return {"marked": desk.read(person(request), chosen.ids), "unread": desk.unread(person(request))}
+
+    @get("/api/me/contact", guards=[needs()], sync_to_thread=False)
+    def contact(request: Request[Any, Any, Any]) -> dict[str, str]:
+        """Where and in which language the caller is told of things."""
+        with read_accounts() as accounts:
+            return _plain_contact(accounts.account(person(request)))
+
+    @put("/api/me/contact", guards=[needs()], sync_to_thread=False)
+    def set_contact(request: Request[Any, Any, Any], body: RawBody) -> dict[str, str]:
+        """Change it."""
+        wanted = from_json(body, Contact, what="the contact")
+        with open_accounts() as accounts:
+            changed = accounts.set_contact(person(request), email=wanted.email, language=wanted.language)
+        return _plain_contact(changed)
+
+    return [notices, read, contact, set_contact]
+
+
+def plain_notice(notice: Notice, words: NoticeWords) -> dict[str, Any]:
+    """A notice as JSON."""
+    return {
+        "id": notice.id,
+        "kind": notice.kind,
+        "subject": words.subject,
+        "text": words.text,
+        "language": words.language,
+        "path": notice.path,
+        "told_at": notice.told_at,
+        "read_at": notice.read_at,
+    }
+
+
+def _plain_contact(account: Account) -> dict[str, str]:
+    return {"email": account.email, "language": account.language}
 
 
 def authenticator(

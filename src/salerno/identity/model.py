@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
@@ -59,6 +60,8 @@ class Account:
         roles: What the person may do here.
         person: The natural person's identifier at the holders, for citizens only; never shown or logged.
         created_at: When the account was made.
+        email: Where notices go as well; empty for the portal alone. Never told to other nodes.
+        language: Language of notices, one of `web.languages.LANGUAGES`.
     """
 
     id: str
@@ -67,6 +70,8 @@ class Account:
     roles: tuple[PersonRole, ...]
     created_at: datetime
     person: str = ""
+    email: str = field(default="", repr=False)
+    language: str = "en"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -105,3 +110,66 @@ class MessageClaims:
     sender: str
     jti: str
     expires_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NoticeKind:
+    """A kind of thing that persons are told; what it says, in English, is the key of its translations.
+
+    Texts name their values in braces: ``{reference}``. Some are put into the reader's language: ``{day}`` is
+    an ISO date, ``{country}`` an ISO code, ``{deadline}`` a text with translations, ``{count}`` a number.
+
+    Args:
+        name: Identifier.
+        subject: One line.
+        text: A sentence or two, as it is for one.
+        plural: The text for any other count; empty where nothing is counted.
+    """
+
+    name: str
+    subject: str
+    text: str
+    plural: str = ""
+
+
+class MailState(StrEnum):
+    """Whether a notice goes by e-mail."""
+
+    NONE = "none"
+    DUE = "due"
+    SENT = "sent"
+    REFUSED = "refused"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Notice:
+    """What a person was told.
+
+    Args:
+        id: Identifier.
+        account_id: Whom.
+        kind: Name of its kind.
+        values: What its text names; no personal and no health details, since it goes by e-mail.
+        path: Page at this node where the reader can see and act.
+        told_at: When.
+        read_at: When the person marked it as read.
+        mail: Whether it goes by e-mail.
+    """
+
+    id: str
+    account_id: str
+    kind: str
+    values: Mapping[str, str | int]
+    path: str
+    told_at: datetime
+    read_at: datetime | None = None
+    mail: MailState = MailState.NONE
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NoticeWords:
+    """A notice in its reader's language."""
+
+    language: str
+    subject: str
+    text: str

@@ -11,11 +11,13 @@ from litestar.response import Response
 from litestar.types import ControllerRouterHandler
 
 from salerno.adapters.database import Opens
-from salerno.identity.service import Accounts
+from salerno.identity.model import PersonRole
+from salerno.identity.service import Accounts, Notices
 from salerno.identity.service import log_in as check_log_in
-from salerno.kernel.errors import SalernoError
+from salerno.kernel.errors import Invalid, SalernoError
 from salerno.web import sessions
-from salerno.web.callers import Caller, find_caller
+from salerno.web.callers import Caller, caller_of, find_caller, needs
+from salerno.web.languages import LANGUAGES
 from salerno.web.layout import Pages, local_path, sentence
 from salerno.web.sessions import form_of
 
@@ -105,3 +107,65 @@ def routes(pages: Pages, open_accounts: Opens[Accounts]) -> list[ControllerRoute
         return pages.go("/", "You are logged out.", [sessions.log_out_cookie(secure=pages.secure)])
 
     return [start, log_in_form, log_in, log_out]
+
+
+def inbox_routes(
+    pages: Pages,
+    open_accounts: Opens[Accounts],
+    open_notices: Opens[Notices],
+    read_accounts: Opens[Accounts],
+    read_notices: Opens[Notices],
+    *,
+    mails: bool,
+) -> list[ControllerRouterHandler]:
+    """Handlers of ``/inbox``.
+
+    Args:
+        pages: The frame.
+        open_accounts: Opens a transaction that may write.
+        open_notices: The same.
+        read_accounts: Opens one that only reads.
+        read_notices: The same.
+        mails: Whether this node sends e-mails.
+    """
+
+    def show(request: Req, errors: dict[str, str], contact: dict[str, str]) -> Response[Any]:
+        with read_notices() as notices:
+            found = notices.inbox(caller_of(request).id)
+        return pages.render(
+            request,
+            "identity/inbox.html",
+            title="Inbox",
+            errors=errors,
+            found=found,
+            contact=contact,
+            languages=list(LANGUAGES.items()),
+            mails=mails,
+        )
+
+    @get("/inbox", guards=[needs(*PersonRole)], sync_to_thread=False, include_in_schema=False)
+    def inbox(request: Req) -> Response[Any]:
+        with read_accounts() as accounts:
+            account = accounts.account(caller_of(request).id)
+        return show(request, {}, {"email": account.email, "language": account.language})
+
+    @post("/inbox/read", guards=[needs(*PersonRole)], sync_to_thread=False, include_in_schema=False)
+    def read(request: Req) -> Response[Any]:
+        chosen = form_of(request).text("id")
+        with open_notices() as notices:
+            notices.read(caller_of(request).id, [chosen] if chosen else None)
+        return pages.go("/inbox")
+
+    @post("/inbox/contact", guards=[needs(*PersonRole)], sync_to_thread=False, include_in_schema=False)
+    def set_contact(request: Req) -> Response[Any]:
+        form = form_of(request)
+        contact = {"email": form.text("email"), "language": form.text("language")}
+        try:
+            with open_accounts() as accounts:
+                accounts.set_contact(caller_of(request).id, **contact)
+        except Invalid as error:
+            field = "language" if error.code == "account-language" else "email"
+            return show(request, {field: sentence(error)}, contact)
+        return pages.go("/inbox", "Your choice is kept.")
+
+    return [inbox, read, set_contact]

@@ -31,6 +31,7 @@ from salerno.kernel.values import canonical, from_json
 from salerno.standards.did import DidDocument, did_web, document_url
 from salerno.standards.jose import read_claims, read_header, sign_compact, verify_compact
 from salerno.standards.vc import render_credential
+from salerno.web.languages import LANGUAGES
 
 MESSAGE_TYPE = "salerno-message+jwt"
 MESSAGE_SECONDS = 90
@@ -46,6 +47,7 @@ FREE_FAILURES = 5
 _FIRST_WAIT_SECONDS = 30
 _LONGEST_WAIT_SECONDS = 900
 
+_EMAIL = re.compile(r"[^\s@<>,;:\"]{1,64}@[^\s@<>,;:\"]{1,253}\.[^\s@<>,;:\".]{2,63}")
 _LOGIN = re.compile(r"[a-z0-9][a-z0-9._-]{0,62}")
 _MESSAGE_RULE = "DCP 1.0 section 4.3.1; RFC 9449 section 4.3"
 
@@ -322,8 +324,23 @@ def check_account(account: Account) -> None:
     if not account.name.strip():
         raise Invalid("account-name", "An account needs a name for people")
     check_roles(account.roles)
+    check_contact(account)
     if bool(account.person) != (PersonRole.CITIZEN in account.roles):
         raise Invalid("account-person", "A citizen's account, and no other, names the natural person")
+
+
+def check_contact(account: Account) -> None:
+    """Notices can reach a person: the address is one, and the language has translations.
+
+    Raises:
+        Invalid: The address or the language is not in order; the address is not repeated.
+    """
+    if account.email and not _EMAIL.fullmatch(account.email):
+        raise Invalid("account-email", "The e-mail address does not have the shape of one",
+                      remedy="Write it as name@example.eu, or leave it empty.")  # fmt: skip
+    if account.language not in LANGUAGES:
+        raise Invalid("account-language", f"There are no notices in {account.language!r}",
+                      remedy=near(account.language, LANGUAGES))  # fmt: skip
 
 
 def check_roles(roles: Iterable[PersonRole]) -> None:

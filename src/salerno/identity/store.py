@@ -17,7 +17,9 @@ from sqlalchemy import (
     Text,
     bindparam,
     delete,
+    func,
     select,
+    update,
 )
 from sqlalchemy.dialects import postgresql, sqlite
 
@@ -25,7 +27,9 @@ from salerno.adapters.database import after_rollback
 from salerno.identity.model import (
     Account,
     AccountRecord,
+    MailState,
     MessageClaims,
+    Notice,
     Participant,
     ParticipantRole,
     PersonRole,
@@ -67,6 +71,8 @@ _accounts = Table(
     Column("person", Text, nullable=False),
     Column("created_at", Text, nullable=False),
     Column("password_hash", Text, nullable=False),
+    Column("email", Text, nullable=False, server_default=""),
+    Column("language", Text, nullable=False, server_default="en"),
 )
 
 _sessions = Table(
@@ -93,6 +99,24 @@ _BURN: dict[str, Any] = {
     for name, dialect in {"sqlite": sqlite, "postgresql": postgresql}.items()
 }
 _FORGET_MESSAGES = delete(_messages).where(_messages.c.expires_at < bindparam("before"))
+
+_notices = Table(
+    "identity_notice",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("account_id", Text, ForeignKey(_accounts.c.id), nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("details", Text, nullable=False),
+    Column("path", Text, nullable=False),
+    Column("told_at", Text, nullable=False),
+    Column("read_at", Text, nullable=False),  # empty while it is unread
+    Column("mail", Text, nullable=False),
+)
+Index("identity_notice_inbox", _notices.c.account_id, _notices.c.told_at)
+# Small, so that every page can say how many are unread, and a node whose mails wait.
+_UNREAD, _WAITING = _notices.c.read_at == "", _notices.c.mail == "due"
+Index("identity_notice_unread", _notices.c.account_id, sqlite_where=_UNREAD, postgresql_where=_UNREAD)
+Index("identity_notice_mail", _notices.c.told_at, sqlite_where=_WAITING, postgresql_where=_WAITING)
 
 _FORGET_FAILURES_AFTER = timedelta(days=1)
 
@@ -174,6 +198,8 @@ class SqlAccountStore:
             "person": account.person,
             "created_at": to_text(account.created_at),
             "password_hash": record.password_hash,
+            "email": account.email,
+            "language": account.language,
         }
         _upsert(self._connection, _accounts, {"id": account.id}, values)
 
@@ -224,6 +250,78 @@ class SqlAccountStore:
         after_rollback(self._connection, lambda connection: work(SqlAccountStore(connection)))
 
 
+class SqlNoticeStore:
+    """Notices on one transaction."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    def add(self, notice: Notice) -> bool:
+        """Keep a notice; answers whether it is new."""
+        added = self._connection.execute(
+            _insert(self._connection, _notices)
+            .values(
+                id=notice.id,
+                account_id=notice.account_id,
+                kind=notice.kind,
+                details=to_json(notice.values).decode(),
+                path=notice.path,
+                told_at=to_text(notice.told_at),
+                read_at="",
+                mail=notice.mail.value,
+            )
+            .on_conflict_do_nothing(index_elements=["id"])
+            .returning(_notices.c.id)
+        )
+        return added.first() is not None
+
+    def notice(self, id: str) -> Notice | None:
+        """The notice of that identifier."""
+        row = self._connection.execute(select(_notices).where(_notices.c.id == id)).one_or_none()
+        return None if row is None else _notice(row)
+
+    def notices(self, account_id: str, *, unread: bool, limit: int) -> list[Notice]:
+        """A person's notices, the newest first."""
+        query = select(_notices).where(_notices.c.account_id == account_id)
+        if unread:
+            query = query.where(_UNREAD)
+        query = query.order_by(_notices.c.told_at.desc(), _notices.c.id.desc()).limit(limit)
+        return [_notice(row) for row in self._connection.execute(query)]
+
+    def unread(self, account_id: str) -> int:
+        """How many a person has not read."""
+        query = select(func.count()).where(_notices.c.account_id == account_id, _UNREAD)
+        return int(self._connection.execute(query).scalar_one())
+
+    def mark_read(self, account_id: str, ids: list[str] | None, at: datetime) -> int:
+        """Mark a person's notices as read, all of them for None; answers how many were not."""
+        query = update(_notices).where(_notices.c.account_id == account_id, _UNREAD)
+        if ids is not None:
+            query = query.where(_notices.c.id.in_(ids))
+        marked = self._connection.execute(query.values(read_at=to_text(at)).returning(_notices.c.id))
+        return len(marked.all())
+
+    def put_mail(self, id: str, mail: MailState) -> None:
+        """Keep whether a notice went by e-mail."""
+        self._connection.execute(update(_notices).where(_notices.c.id == id).values(mail=mail.value))
+
+    def mail_due(self, since: datetime, until: datetime) -> list[str]:
+        """Identifiers of notices between two instants whose e-mail was not sent."""
+        query = select(_notices.c.id).where(
+            _WAITING, _notices.c.told_at >= to_text(since), _notices.c.told_at <= to_text(until)
+        )
+        return list(self._connection.execute(query).scalars())
+
+    def account(self, account_id: str) -> Account | None:
+        """The account of that identifier."""
+        row = self._connection.execute(select(_accounts).where(_accounts.c.id == account_id)).one_or_none()
+        return None if row is None else _account(row)
+
+    def accounts(self) -> list[Account]:
+        """All accounts."""
+        return SqlAccountStore(self._connection).accounts()
+
+
 def _insert(connection: Connection, table: Table) -> Any:
     return sqlite.insert(table) if connection.dialect.name == "sqlite" else postgresql.insert(table)
 
@@ -252,4 +350,19 @@ def _account(row: Any) -> Account:
         roles=from_json(row.roles, tuple[PersonRole, ...], what="the account's roles"),
         created_at=from_text(row.created_at),
         person=row.person,
+        email=row.email,
+        language=row.language,
+    )
+
+
+def _notice(row: Any) -> Notice:
+    return Notice(
+        id=row.id,
+        account_id=row.account_id,
+        kind=row.kind,
+        values=from_json(row.details, dict[str, str | int], what="the notice's values"),
+        path=row.path,
+        told_at=from_text(row.told_at),
+        read_at=from_text(row.read_at) if row.read_at else None,
+        mail=MailState(row.mail),
     )

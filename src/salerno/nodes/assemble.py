@@ -15,6 +15,7 @@ from salerno.adapters.clock import SystemClock
 from salerno.adapters.database import Database, Opens
 from salerno.adapters.http import HttpClient
 from salerno.adapters.keys import KeyRing
+from salerno.adapters.mail import SmtpMailer, parse_smtp_url
 from salerno.adapters.vault import Vault
 from salerno.audit.service import AuditLog
 from salerno.audit.store import SqlAuditStore
@@ -24,8 +25,8 @@ from salerno.catalogue.store import SqlCatalogueStore
 from salerno.identity.model import Credential, Participant, ParticipantRole, PersonRole
 from salerno.identity.remote import HttpKeyResolver, PeerClient
 from salerno.identity.rules import key_id, make_document
-from salerno.identity.service import Accounts, KeyResolver, Trust
-from salerno.identity.store import SqlAccountStore, SqlTrustStore
+from salerno.identity.service import Accounts, KeyResolver, Notices, Trust
+from salerno.identity.store import SqlAccountStore, SqlNoticeStore, SqlTrustStore
 from salerno.kernel.errors import Refused
 from salerno.kernel.time import Clock
 from salerno.nodes.migrate import migrate
@@ -33,6 +34,7 @@ from salerno.nodes.settings import OPT_OUT_LEVELS_FILE, NodeSettings, load_setti
 from salerno.permits.model import DataPermit, OptOutLevel, Procedure
 from salerno.permits.remote import HttpOptOuts, HttpPermitStatus
 from salerno.permits.rules import parse_levels
+from salerno.permits.rules.notices import NOTICES
 from salerno.permits.service import Objections, PermitDesk
 from salerno.permits.store import SqlPermitStore, TransactionJobs
 from salerno.permits.wire import CREDENTIAL_TYPE, DeskSigner, parse_permit
@@ -137,6 +139,16 @@ class Node:
         return self._opens(self._accounts, reading=True)
 
     @cached_property
+    def notices(self) -> Opens[Notices]:
+        """What persons are told."""
+        return self._opens(self._notices)
+
+    @cached_property
+    def reading_notices(self) -> Opens[Notices]:
+        """What persons were told, to read only: each page says how much of it is new."""
+        return self._opens(self._notices, reading=True)
+
+    @cached_property
     def catalogue(self) -> Opens[Catalogue]:
         """Data set descriptions."""
         return self._opens(self._catalogue)
@@ -196,6 +208,13 @@ class Node:
                 name=self.settings.name, email=self.settings.contact_email, page=self.settings.url
             ),
         )
+
+    @cached_property
+    def mailer(self) -> SmtpMailer | None:
+        """What sends e-mails; None where no mail server is set."""
+        if not self.settings.smtp_url:
+            return None
+        return SmtpMailer(parse_smtp_url(self.settings.smtp_url), self.settings.mail_sender, self.clock)
 
     @cached_property
     def engine(self) -> KeepingEngine:
@@ -345,6 +364,16 @@ class Node:
 
     def _accounts(self, connection: Connection) -> Accounts:
         return Accounts(SqlAccountStore(connection), self._audit(connection), self.clock, self.settings.did)
+
+    def _notices(self, connection: Connection) -> Notices:
+        return Notices(
+            SqlNoticeStore(connection),
+            TransactionJobs(connection, self.clock) if self.settings.smtp_url else None,
+            self.clock,
+            NOTICES,
+            url=self.settings.url,
+            node=self.settings.name,
+        )
 
     def _catalogue(self, connection: Connection) -> Catalogue:
         return Catalogue(

@@ -5,12 +5,14 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from salerno.adapters.jobs import Worker
 from salerno.catalogue.remote import HttpCatalogueSource
 from salerno.catalogue.service import harvest_outside
 from salerno.identity.model import Participant, ParticipantRole
+from salerno.identity.service import MAIL_JOB, send_mail
 from salerno.kernel.errors import SalernoError
 from salerno.nodes.assemble import Node
 from salerno.permits.remote import access_body_jobs, hub_jobs
@@ -49,19 +51,22 @@ class Duties:
         self._rounds.join(timeout=5)
 
     def _handlers(self) -> Mapping[str, Callable[[dict[str, Any]], None]]:
-        node = self._node
+        node, mailer = self._node, self._node.mailer
+        handlers: dict[str, Callable[[dict[str, Any]], None]] = {}
+        if mailer is not None:
+            handlers[MAIL_JOB] = partial(send_mail, node.notices, mailer)
         if node.settings.role is ParticipantRole.HUB:
             from salerno.analysis.service.coordinator import JOB
 
-            return {**hub_jobs(node.permits, node.peer), JOB: node.coordinator.handle}
+            handlers |= {**hub_jobs(node.permits, node.peer), JOB: node.coordinator.handle}
         if node.settings.role is ParticipantRole.ACCESS_BODY:
-            return access_body_jobs(node.permits, node.peer)
-        return {}
+            handlers |= access_body_jobs(node.permits, node.peer)
+        return handlers
 
     def _go_round(self) -> None:
         self._load()
         while not self._stopping.is_set():
-            for duty in (self._work_for_hubs, self._harvest, self._checkpoint):
+            for duty in (self._work_for_hubs, self._harvest, self._checkpoint, self._mail_again):
                 try:
                     duty()
                 except SalernoError as error:
@@ -100,6 +105,11 @@ class Duties:
         source = HttpCatalogueSource(self._node.http)
         for participant in harvest_sources(self._node):
             harvest_outside(self._node.catalogue, participant, source)
+
+    def _mail_again(self) -> None:
+        if self._node.mailer is not None:
+            with self._node.notices() as notices:
+                notices.mail_again()
 
     def _checkpoint(self) -> None:
         with self._node.audit() as log:

@@ -98,6 +98,11 @@ NAVIGATION: tuple[tuple[frozenset[ParticipantRole], NavigationItem], ...] = (
 def application(node: Node) -> Litestar:
     """The node as an ASGI application; its duties run between start-up and shut-down."""
     role = node.settings.role
+
+    def unread(account_id: str) -> int:
+        with node.reading_notices() as notices:
+            return notices.unread(account_id)
+
     secure = node.settings.url.startswith("https:")
     pages = Pages(
         {
@@ -108,6 +113,7 @@ def application(node: Node) -> Litestar:
         role=role.value,
         navigation=[item for roles, item in NAVIGATION if role in roles],
         secure=secure,
+        unread=unread,
     )
     duties = Duties(node)
 
@@ -142,10 +148,13 @@ def _everywhere(node: Node, pages: Pages) -> list[ControllerRouterHandler]:
         with node.database.reading():
             return {"status": "ok", "role": node.settings.role.value, "version": salerno.__version__}
 
+    inbox = (node.accounts, node.notices, node.reading_accounts, node.reading_notices)
     return [
         health,
         *identity_api.routes(node.accounts, node.document),
+        *identity_api.notice_routes(*inbox),
         *identity_pages.routes(pages, node.accounts),
+        *identity_pages.inbox_routes(pages, *inbox, mails=node.mailer is not None),
         *catalogue_api.routes(
             node.catalogue,
             node.participant,

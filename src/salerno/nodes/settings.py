@@ -5,11 +5,12 @@ from __future__ import annotations
 import os
 import re
 import tomllib
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from urllib.parse import urlsplit
 
 from salerno.adapters.keys import KeyRing
+from salerno.adapters.mail import check_sender, parse_smtp_url
 from salerno.identity.model import ParticipantRole
 from salerno.kernel.codes import COUNTRIES
 from salerno.kernel.errors import Conflict, Invalid, NotFound, near
@@ -41,6 +42,9 @@ class NodeSettings:
         engine_threads: Threads of the analysis engine; 0 means all cores.
         persons_per_decision: At an access body: how many officers a decision takes, 2 or 1.
         appeal_days: At an access body: days within which an applicant may appeal against a decision.
+        smtp_url: Mail server for notices, ``smtps://user:password@host`` or ``smtp+starttls://…``; empty
+            for none: persons are told in the portal alone.
+        mail_from: Address that notices come from; by default `contact_email`.
         log_level: ``debug``, ``info``, ``warning`` or ``error``.
     """
 
@@ -60,6 +64,8 @@ class NodeSettings:
     engine_threads: int = 0
     persons_per_decision: int = 2
     appeal_days: int = 30
+    smtp_url: str = field(default="", repr=False)
+    mail_from: str = ""
     log_level: str = "info"
 
     @property
@@ -91,6 +97,11 @@ class NodeSettings:
     def permit_keys_folder(self) -> Path:
         """Keys of what is kept under each permit; never part of a backup."""
         return self.folder / "permit-keys"
+
+    @property
+    def mail_sender(self) -> str:
+        """Address that e-mails come from."""
+        return self.mail_from or self.contact_email
 
     @property
     def host(self) -> str:
@@ -137,6 +148,9 @@ def check_settings(settings: NodeSettings) -> None:
     if settings.role is ParticipantRole.HOLDER and not settings.access_body.startswith("did:"):
         raise Invalid("settings-access-body", "A holder needs the access body in charge of it",
                       rule="EHDS Art. 57", remedy="Give its DID, e.g. did:web:hdab.example.")  # fmt: skip
+    if settings.smtp_url:
+        parse_smtp_url(settings.smtp_url)
+        check_sender(settings.mail_sender)
 
 
 def is_loopback(host: str) -> bool:
@@ -206,11 +220,11 @@ def load_settings(folder: Path | str) -> NodeSettings:
             raise Invalid(
                 "settings-unknown", f"{path} has an unknown setting {name!r}", remedy=near(name, known)
             )
-    for name, field in known.items():
-        if name in values and type(values[name]) is not (int if field.type == "int" else str):
+    for name, setting in known.items():
+        if name in values and type(values[name]) is not (int if setting.type == "int" else str):
             raise Invalid(
                 "settings-type",
-                f"{path}: {name} should be a{'n integer' if field.type == 'int' else ' text'}",
+                f"{path}: {name} should be a{'n integer' if setting.type == 'int' else ' text'}",
             )
     missing = {"role", "name", "country", "url"} - set(values)
     if missing:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,7 @@ from litestar.response import Redirect, Response
 
 from salerno.kernel.errors import SalernoError
 from salerno.web import components, sessions
-from salerno.web.callers import find_caller
+from salerno.web.callers import Caller, find_caller
 from salerno.web.components import NavigationItem
 from salerno.web.static_files import STATIC
 
@@ -40,6 +40,7 @@ class Pages:
         role: The node's ``ParticipantRole`` value.
         navigation: Entries of the main navigation, in order; each person sees those of their roles.
         secure: Whether the node is reached by https, so that cookies are sent over it alone.
+        unread: How many notices an account has not read; none where no inbox is.
     """
 
     def __init__(
@@ -50,12 +51,14 @@ class Pages:
         role: str,
         navigation: Sequence[NavigationItem] = (),
         secure: bool = False,
+        unread: Callable[[str], int] | None = None,
     ) -> None:
         self.node_name = node_name
         self.role = role
         self.role_words = ROLE_WORDS.get(role, "a node of the European health data space")
         self.navigation = tuple(navigation)
         self.secure = secure
+        self._unread = unread
         folders = {name: FileSystemLoader(folder) for name, folder in template_folders.items()}
         self.environment = Environment(
             loader=ChoiceLoader([FileSystemLoader(TEMPLATES), PrefixLoader(folders)]),
@@ -171,8 +174,17 @@ class Pages:
             if i.open_to(roles)
         ]
         return self.environment.get_template(template).render(
-            caller=caller, navigation=navigation, path=path, **context
+            caller=caller, navigation=navigation, path=path, unread=self._count_unread(caller), **context
         )
+
+    def _count_unread(self, caller: Caller | None) -> int | None:
+        """How many notices the caller has not read; None where there is no inbox."""
+        if self._unread is None or caller is None or caller.kind != "person":
+            return None
+        try:
+            return self._unread(caller.id)
+        except SalernoError:
+            return 0  # the page of an error must not need the database
 
 
 HEADINGS = {

@@ -53,7 +53,8 @@ def test_the_commands_that_are_promised() -> None:
         permit list; permit show; permit revoke;
         study open; study list; study ask; study answer;
         audit verify; audit show; audit receipt; audit check-receipt;
-        optout set; optout clear; optout show
+        optout set; optout clear; optout show;
+        inbox list; inbox read; inbox contact; fee show; fee estimate
     """
     assert {tuple(words.split()) for words in wanted.split(";")} <= set(PATHS)
 

@@ -241,3 +241,16 @@ def test_what_is_not_ones_own(at: Salerno) -> None:
 def test_no_address(salerno: Salerno) -> None:
     run = salerno("catalogue", "search", "x")
     assert (run.code, "SALERNO_URL" in run.err) == (2, True)
+
+
+def test_the_inbox_by_command_line(at: Salerno, space: Space) -> None:
+    assert "language" in at("paul", "inbox", "contact", "--language", "fr").out
+    with space.hub.notices() as notices:
+        values = {"reference": "FR-1", "day": "2031-03-01"}
+        notices.tell(f"{space.hub.own.did}#paul", "invoiced", values, path="/applications/x")
+    listed = at("paul", "inbox", "list")
+    assert "Une facture pour la demande FR-1" in listed.out
+    assert "1 mars 2031" in listed.out
+    assert at("paul", "inbox", "read").err.strip().endswith("1")
+    assert at("paul", "inbox", "list", "--unread", "--json").json == []
+    assert at("paul", "inbox", "contact", "--email", "x").code == 2

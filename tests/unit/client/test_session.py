@@ -292,6 +292,28 @@ def test_a_citizen_opts_out_and_back_in(log_in: LogIn) -> None:
     assert len(claire.opt_out()["history"]) == 1
 
 
+def test_a_person_is_told_things_and_says_how(log_in: LogIn, space: Space) -> None:
+    paul = log_in("paul")
+    assert paul.contact() == {"email": "", "language": "en"}
+    assert paul.contact(language="de", email="paul@uni.example")["language"] == "de"
+    with pytest.raises(Invalid, match="no notices in 'dee'"):
+        paul.contact(language="dee")
+    with space.hub.notices() as notices:
+        for reference in ("FR-1", "FR-2"):
+            values = {"reference": reference, "country": "FR"}
+            notices.tell(paul.me["id"], "decided-full", values, path="/applications/x")
+    told = paul.notices(unread=True)
+    assert {n["subject"] for n in told} == {
+        "Antrag FR-1 wurde genehmigt", "Antrag FR-2 wurde genehmigt",
+    }  # fmt: skip
+    assert paul.mark_read(told[0]["id"]) == 1
+    assert [n["id"] for n in paul.notices(unread=True)] == [told[1]["id"]]
+    assert log_in("marie").mark_read(told[1]["id"]) == 0
+    assert paul.mark_read() == 1
+    assert len(paul.notices()) == 2
+    assert log_in("marie").notices() == []
+
+
 def test_a_revoked_permit_opens_nothing(log_in: LogIn) -> None:
     find(log_in)
     marie, officer = log_in("marie"), log_in("odile")

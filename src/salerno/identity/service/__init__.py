@@ -13,21 +13,28 @@ from salerno.identity.service.accounts import (
     Session,
     log_in,
 )
-from salerno.identity.service.ports import Journal
+from salerno.identity.service.notices import MAIL_JOB, Notices, NoticeStore, send_mail
+from salerno.identity.service.ports import JobQueue, Journal, Mailer
 from salerno.identity.service.trust import KeyResolver, Trust, TrustStore
 
 __all__ = [
     "ARGON2",
+    "MAIL_JOB",
     "AccountStore",
     "Accounts",
     "Argon2Passwords",
     "Attempt",
     "Failures",
+    "JobQueue",
     "Journal",
     "KeyResolver",
+    "Mailer",
+    "NoticeStore",
+    "Notices",
     "Passwords",
     "Session",
     "Trust",
     "TrustStore",
     "log_in",
+    "send_mail",
 ]

@@ -16,6 +16,7 @@ from salerno.identity.model import Account, AccountRecord, PersonRole
 from salerno.identity.rules import (
     SESSION_HOURS,
     check_account,
+    check_contact,
     check_password,
     check_roles,
     new_session_token,
@@ -171,6 +172,8 @@ class Accounts:
         person: str = "",
         *,
         by: str = "",
+        email: str = "",
+        language: str = "en",
     ) -> Account:
         """Make an account.
 
@@ -181,6 +184,8 @@ class Accounts:
             roles: What the person may do.
             person: The natural person's identifier at the holders, for citizens only.
             by: Who makes it; empty for the node itself.
+            email: Where notices go as well as into the portal; empty for nowhere.
+            language: Language of notices.
 
         Raises:
             Conflict: The log-in name is taken.
@@ -193,6 +198,8 @@ class Accounts:
             roles=tuple(PersonRole(r) for r in roles),
             created_at=self._clock.now(),
             person=person,
+            email=email.strip(),
+            language=language,
         )
         check_account(account)
         check_password(password, login)
@@ -225,6 +232,47 @@ class Accounts:
             act="roles-changed",
             subject=changed.id,
             detail={"roles": [r.value for r in changed.roles]},
+        )
+        return changed
+
+    def account(self, account_id: str) -> Account:
+        """One account of this node.
+
+        Raises:
+            NotFound: There is no such account here.
+        """
+        record = self._store.account(account_id.rpartition("#")[2])
+        if record is None or record.account.id != account_id:
+            raise NotFound("account-unknown", "There is no such account")
+        return record.account
+
+    def set_contact(
+        self, account_id: str, *, email: str | None = None, language: str | None = None
+    ) -> Account:
+        """Say where and in which language a person is told of things; None leaves it as it is.
+
+        Args:
+            account_id: Whose; the person's own choice.
+            email: Empty for the portal alone.
+            language: One of `web.languages.LANGUAGES`.
+
+        Raises:
+            NotFound: There is no such account here.
+            Invalid: The address or the language is not in order; the address is not repeated.
+        """
+        before = self.account(account_id)
+        changed = replace(
+            before,
+            email=before.email if email is None else email.strip(),
+            language=before.language if language is None else language,
+        )
+        check_contact(changed)
+        record = self._store.account(changed.login)
+        assert record is not None
+        self._store.put_account(replace(record, account=changed))
+        told = [name for name in ("email", "language") if getattr(before, name) != getattr(changed, name)]
+        self._audit.append(
+            actor=account_id, act="contact-changed", subject=account_id, detail={"changed": told}
         )
         return changed
 
