@@ -95,15 +95,15 @@ def test_a_question_starts_once_and_ends_with_answer_or_error(hub) -> None:
 
 def test_a_run_from_opening_to_totals(hub) -> None:
     assert hub.run("question-1") is None
-    hub.add_run(run(), {"a": "ta", "b": "tb"})
+    hub.add_run(run(), "t")
     assert hub.run("question-1") == run()
     assert hub.waiting_for("question-1") == ("a", "b")
-    assert hub.pending("a") == [Pending(question_id="question-1", run=1, round=0, token="ta")]
-    assert hub.opening("question-1", 1, "a") == ("ta", "")
+    assert hub.pending("a") == [Pending(question_id="question-1", run=1, round=0, token="t")]
+    assert hub.opening("question-1", 1, "a") == ("t", "")
     assert hub.opening("question-1", 1, "c") is None
     hub.put_replies("question-1", 1, {"a": "ra"})
     hub.put_replies("question-1", 1, {"a": "other", "c": "rc"})
-    assert hub.opening("question-1", 1, "a") == ("ta", "ra")
+    assert hub.opening("question-1", 1, "a") == ("t", "ra")
     assert hub.replies("question-1", 1) == {"a": "ra"}
     assert hub.pending("a") == []
     agreed = run(missing=(Missing(holder="c", name="Como", reason="did not answer"),), scope=SCOPE)
@@ -132,10 +132,10 @@ def test_a_run_from_opening_to_totals(hub) -> None:
 
 
 def test_a_new_run_or_the_end_closes_what_was_open(hub) -> None:
-    hub.add_run(run(), {"a": "t", "b": "t"})
+    hub.add_run(run(), "t")
     hub.agree(run(scope=SCOPE))
     hub.add_round("question-1", 1, 1, "call", ("a", "b"))
-    hub.add_run(run(2, holders=("a",)), {"a": "t2"})
+    hub.add_run(run(2, holders=("a",)), "t2")
     assert hub.last_round("question-1", 1).state == "closed"
     hub.put_shares("question-1", 1, 1, {"b": Share(header="late")})
     assert hub.shares("question-1", 1, 1) == {}

@@ -116,8 +116,8 @@ class HubStore(Protocol):
         """Store its answer or error, and close what is still open of it."""
         ...
 
-    def add_run(self, run: RunRecord, openings: Mapping[str, str]) -> None:
-        """Start a run, close the ones before, and ask each holder with its signed opening."""
+    def add_run(self, run: RunRecord, opening: str) -> None:
+        """Start a run, close the ones before, and ask its holders with the signed opening."""
         ...
 
     def run(self, question_id: str) -> RunRecord | None:

@@ -165,7 +165,7 @@ class Runner:
         token = render_signed(opening, self._parts.keys, self._parts.own.did)
         run = RunRecord(question_id=job.asked.id, run=number, holders=holders, missing=missing)
         with self._parts.opens() as desk:
-            desk.store.add_run(run, dict.fromkeys(holders, token))
+            desk.store.add_run(run, token)
             desk.store.set_progress(job.asked.id, "opening the data")
             desk.audit.append(
                 actor=self._parts.own.did,

@@ -25,6 +25,8 @@ def _of(table: Table, names: Sequence[str]) -> tuple[Any, ...]:
     return tuple(table.c[name] == bindparam(f"of_{name}") for name in names)
 
 
+_SAME_RUN = (t.run.c.question_id == t.opening.c.question_id) & (t.run.c.run == t.opening.c.run)
+
 # What every round needs is built once: building a statement takes several times as long as running it.
 _QUESTION = select(t.question).where(t.question.c.id == bindparam("of_id"))
 _SET_PROGRESS = (
@@ -164,8 +166,8 @@ class SqlHubStore:
         )
         self._close(question_id)
 
-    def add_run(self, run: RunRecord, openings: Mapping[str, str]) -> None:
-        """Start a run, close the ones before, and ask each holder with its signed opening."""
+    def add_run(self, run: RunRecord, opening: str) -> None:
+        """Start a run, close the ones before, and ask its holders with the signed opening."""
         self._close(run.question_id)
         self._connection.execute(
             insert(t.run).values(
@@ -174,10 +176,11 @@ class SqlHubStore:
                 holders=text(run.holders),
                 missing=text(run.missing),
                 scope="null",
+                opening=opening,
             )
         )
         key = {"question_id": run.question_id, "run": run.run, "state": _WAITING, "reply": ""}
-        rows = [{**key, "holder": holder, "token": token} for holder, token in openings.items()]
+        rows = [{**key, "holder": holder} for holder in run.holders]
         self._connection.execute(insert(t.opening), rows)
 
     def run(self, question_id: str) -> RunRecord | None:
@@ -207,11 +210,13 @@ class SqlHubStore:
     def opening(self, question_id: str, run: int, holder: str) -> tuple[str, str] | None:
         """A holder's opening and its signed reply, which is empty before it came."""
         row = self._connection.execute(
-            select(t.opening.c.token, t.opening.c.reply).where(
+            select(t.run.c.opening, t.opening.c.reply)
+            .join(t.run, _SAME_RUN)
+            .where(
                 t.opening.c.question_id == question_id, t.opening.c.run == run, t.opening.c.holder == holder
             )
         ).one_or_none()
-        return None if row is None else (row.token, row.reply)
+        return None if row is None else (row.opening, row.reply)
 
     def replies(self, question_id: str, run: int) -> dict[str, str]:
         """Signed replies to a run's openings by holder."""
@@ -291,9 +296,11 @@ class SqlHubStore:
 
     def pending(self, holder: str) -> list[Pending]:
         """What a holder has to do, oldest first."""
-        openings = select(
-            t.opening.c.question_id, t.opening.c.run, literal(0).label("round"), t.opening.c.token
-        ).where(t.opening.c.holder == holder, t.opening.c.state == _WAITING)
+        openings = (
+            select(t.opening.c.question_id, t.opening.c.run, literal(0).label("round"), t.run.c.opening)
+            .join(t.run, _SAME_RUN)
+            .where(t.opening.c.holder == holder, t.opening.c.state == _WAITING)
+        )
         rounds = (
             select(t.share.c.question_id, t.share.c.run, t.share.c.round, t.round_.c.token)
             .join(

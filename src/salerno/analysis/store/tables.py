@@ -36,6 +36,7 @@ run = Table(
     Column("holders", Text, nullable=False),
     Column("missing", Text, nullable=False),
     Column("scope", Text, nullable=False),
+    Column("opening", Text, nullable=False),
 )
 opening = Table(
     "analysis_opening",
@@ -44,7 +45,6 @@ opening = Table(
     Column("run", Integer, primary_key=True),
     Column("holder", Text, primary_key=True),
     Column("state", Text, nullable=False),
-    Column("token", Text, nullable=False),
     Column("reply", Text, nullable=False),
 )
 Index("analysis_opening_todo", opening.c.holder, opening.c.state)
