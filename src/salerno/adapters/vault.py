@@ -103,17 +103,13 @@ class Vault:
                 found[about["permit"]] = from_text(about["until"])
         return found
 
-    def shred(self, permit: str) -> Shredded | None:
-        """Delete a permit's key, then its files; None where nothing is kept under it."""
+    def destroy_key(self, permit: str) -> Shredded:
+        """Delete a permit's key: from here on nobody can read its files, in whatever copy.
+
+        The files stay until `clear`, so that a process that is killed in between can be followed up.
+        """
         place = _place(permit)
-        folder, key = self._folder / place, self._keys / place
-        if not folder.exists() and not key.exists():
-            return None
-        sealed = {
-            path.name: path.read_bytes()
-            for path in (sorted(folder.iterdir()) if folder.is_dir() else ())
-            if path.suffix == ".sealed"
-        }
+        key = self._keys / place
         with suppress(FileNotFoundError):
             size = key.stat().st_size
             # Written over first, for file systems that write in place.
@@ -123,13 +119,17 @@ class Vault:
                 os.fsync(file.fileno())
             key.unlink()
             _sync(self._keys)
-        shutil.rmtree(folder, ignore_errors=True)
+        sealed = {path.name: path.read_bytes() for path in sorted((self._folder / place).glob("*.sealed"))}
         digests = {name: sha256(data).hexdigest() for name, data in sealed.items()}
         return Shredded(
             files=len(sealed),
             size_bytes=sum(map(len, sealed.values())),
             digest=sha256(to_json(digests)).hexdigest(),
         )
+
+    def clear(self, permit: str) -> None:
+        """Remove a permit's files, after `destroy_key`."""
+        shutil.rmtree(self._folder / _place(permit), ignore_errors=True)
 
     def _key(self, place: str, *, make: bool = False) -> bytes | None:
         path = self._keys / place

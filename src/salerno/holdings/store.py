@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+
 from sqlalchemy import (
+    BigInteger,
     Column,
     Connection,
+    Integer,
     LargeBinary,
     MetaData,
     Row,
@@ -16,7 +20,7 @@ from sqlalchemy import (
     update,
 )
 
-from salerno.holdings.model import App, Holding
+from salerno.holdings.model import App, Deletion, Holding
 from salerno.kernel.time import from_text, to_text
 from salerno.kernel.values import from_json, to_json
 from salerno.permits.model import DisclosurePolicy
@@ -49,6 +53,19 @@ holdings_app = Table(
     Column("python", Text, nullable=False),
     Column("allowed_at", Text, nullable=False),
     Column("bundle", LargeBinary, nullable=False),
+)
+
+
+holdings_deletion = Table(
+    "holdings_deletion",
+    metadata,
+    Column("entry", Integer, primary_key=True, autoincrement=False),
+    Column("permit", Text, nullable=False),
+    Column("deleted_at", Text, nullable=False),
+    Column("files", Integer, nullable=False),
+    Column("size_bytes", BigInteger, nullable=False),
+    Column("digest", Text, nullable=False),
+    Column("sent_at", Text, nullable=False),  # empty until the access body has the proof
 )
 
 
@@ -129,6 +146,41 @@ class SqlHoldingStore:
                 python=row.python,
                 allowed_at=from_text(row.allowed_at),
                 bundle=bytes(row.bundle),
+            )
+            for row in rows
+        ]
+
+    def add_deletion(self, deletion: Deletion) -> None:
+        """Keep what was deleted."""
+        self._connection.execute(
+            insert(holdings_deletion).values(
+                entry=deletion.entry,
+                permit=deletion.permit,
+                deleted_at=to_text(deletion.deleted_at),
+                files=deletion.files,
+                size_bytes=deletion.size_bytes,
+                digest=deletion.digest,
+                sent_at=to_text(deletion.sent_at) if deletion.sent_at else "",
+            )
+        )
+
+    def note_sent(self, entry: int, at: datetime) -> None:
+        """Note when the access body had the proof of a deletion."""
+        this = holdings_deletion.c.entry == entry
+        self._connection.execute(update(holdings_deletion).where(this).values(sent_at=to_text(at)))
+
+    def deletions(self) -> list[Deletion]:
+        """All, oldest first."""
+        rows = self._connection.execute(select(holdings_deletion).order_by(holdings_deletion.c.entry))
+        return [
+            Deletion(
+                permit=row.permit,
+                deleted_at=from_text(row.deleted_at),
+                files=row.files,
+                size_bytes=row.size_bytes,
+                digest=row.digest,
+                entry=row.entry,
+                sent_at=from_text(row.sent_at) if row.sent_at else None,
             )
             for row in rows
         ]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -32,12 +32,14 @@ from salerno.kernel.time import Clock
 from salerno.nodes.migrate import migrate
 from salerno.nodes.settings import OPT_OUT_LEVELS_FILE, NodeSettings, load_settings
 from salerno.permits.model import DataPermit, OptOutLevel, Procedure
-from salerno.permits.remote import HttpOptOuts, HttpPermitStatus
+from salerno.permits.remote import HttpDeletions, HttpOptOuts, HttpPermitStatus, HttpStatusLists
 from salerno.permits.rules import parse_levels
 from salerno.permits.rules.notices import NOTICES
 from salerno.permits.service import Objections, PermitDesk
+from salerno.permits.service.cases import STATUS_LIST_PATH
 from salerno.permits.store import SqlPermitStore, TransactionJobs
-from salerno.permits.wire import CREDENTIAL_TYPE, DeskSigner, parse_permit
+from salerno.permits.wire import CREDENTIAL_TYPE, DeskSigner, parse_permit, render_status_list
+from salerno.standards.status_list import LIST_CREDENTIAL
 from salerno.standards.vc import issuer_of
 
 if TYPE_CHECKING:
@@ -46,6 +48,7 @@ if TYPE_CHECKING:
     from salerno.analysis.service.ports import AgentParts, HolderDesk, HubDesk
     from salerno.holdings.engine.keeping import KeepingEngine
     from salerno.holdings.service import HoldingDesk, Holdings, OptOutRegister, PermitStatus, ViewDoor
+    from salerno.holdings.service.ending import Endings
 
 T = TypeVar("T")
 
@@ -227,7 +230,44 @@ class Node:
                 memory_mb=self.settings.memory_mb,
                 threads=self.settings.engine_threads,
                 cache_folder=self.settings.cache_folder,
-            )
+            ),
+            self.vault,
+        )
+
+    @cached_property
+    def permit_status(self) -> HttpPermitStatus:
+        """What a holder asks about permits."""
+        lists = HttpStatusLists(
+            lambda body, path: self.peer.send(body, "GET", path, timeout_seconds=5).content.decode(),
+            self.participant,
+            lambda token: self.verify(token, type=LIST_CREDENTIAL),
+            self.clock,
+        )
+        return HttpPermitStatus(self.peer, self.participant, lists)
+
+    @cached_property
+    def endings(self) -> Endings:
+        """What a holder does at the end of permits."""
+        from salerno.holdings.service.ending import Endings
+
+        body = self.settings.access_body
+        return Endings(
+            self.vault,
+            self.holdings,
+            lambda permit: self.permit_status.state_of(permit, body),
+            HttpDeletions(self.peer, self.participant, body).prove,
+            self.clock,
+        )
+
+    def render_status_list(self, revoked: Sequence[int]) -> str:
+        """An access body's status list of permits, signed."""
+        return render_status_list(
+            f"{self.settings.url}{STATUS_LIST_PATH}",
+            revoked,
+            issuer=self.settings.did,
+            now=self.clock.now(),
+            key=self.keys.private_jwk(),
+            kid=key_id(self.settings.did, self.keys.signing_jwk()),
         )
 
     @cached_property
@@ -253,7 +293,7 @@ class Node:
             trace=self.audit,
             engine=self.engine,
             verifier=_Verifier(self),
-            status=self._status or HttpPermitStatus(self.peer, self.participant),
+            status=self._status or self.permit_status,
             opt_outs=self._opt_outs
             or HttpOptOuts(
                 self.peer,
@@ -311,8 +351,8 @@ class Node:
         with self.reading_trust() as trust:
             return trust.participants(role)
 
-    def verify(self, token: str) -> Credential:
-        """A verified data permit credential.
+    def verify(self, token: str, *, type: str = CREDENTIAL_TYPE) -> Credential:
+        """A verified credential, of a data permit where nothing else is said.
 
         Raises:
             Refused: It is not from an admitted issuer, altered, or not valid now.
@@ -326,9 +366,9 @@ class Node:
             self.resolver.resolve(issuer)
         try:
             with self.reading_trust() as trust:
-                return trust.verify_credential(token, type=CREDENTIAL_TYPE)
+                return trust.verify_credential(token, type=type)
         except Refused as refusal:
-            if refusal.code != "credential-expired":
+            if refusal.code != "credential-expired" or type != CREDENTIAL_TYPE:
                 raise
             raise Refused(
                 "permit-expired",

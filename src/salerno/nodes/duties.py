@@ -66,7 +66,10 @@ class Duties:
     def _go_round(self) -> None:
         self._load()
         while not self._stopping.is_set():
-            for duty in (self._work_for_hubs, self._harvest, self._checkpoint, self._mail_again):
+            duties = (
+                self._work_for_hubs, self._end_permits, self._harvest, self._checkpoint, self._mail_again,
+            )  # fmt: skip
+            for duty in duties:
                 try:
                     duty()
                 except SalernoError as error:
@@ -100,6 +103,11 @@ class Duties:
                 agent = Agent(HttpHub(self._node.peer, hub), self._node.agent_parts(hub.did))
                 self._agents[hub.did] = agent
                 agent.start()
+
+    def _end_permits(self) -> None:
+        """A holder deletes what it kept under permits that have ended."""
+        if self._node.settings.role is ParticipantRole.HOLDER:
+            self._node.endings.go_round()
 
     def _harvest(self) -> None:
         source = HttpCatalogueSource(self._node.http)

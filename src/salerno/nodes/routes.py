@@ -213,6 +213,7 @@ def _of_role(node: Node, pages: Pages) -> list[ControllerRouterHandler]:
 
         return [
             *permits_api.routes(node.permits, role, find_person),
+            *permits_api.status_lists(node.permits, node.render_status_list),
             *permits_pages.routes(
                 pages, node.permits, node.catalogue, node.clock, role, find_person=find_person
             ),

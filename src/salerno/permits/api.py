@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from litestar import Request, get, post, put
+from litestar import Request, Response, get, post, put
 from litestar.params import FromPath, FromQuery, RawBody
 from litestar.types import ControllerRouterHandler
 
@@ -24,6 +24,7 @@ from salerno.permits.model import (
     CasePart,
     DataAccessApplication,
     Decision,
+    DeletionProof,
     IssuedPermit,
     OptOut,
     OptOutLevel,
@@ -37,10 +38,14 @@ from salerno.permits.model import (
 )
 from salerno.permits.service import PAGE, PermitDesk
 from salerno.permits.service.acts import OFFICERS_ACTS, board_view, page_limit
+from salerno.permits.service.cases import STATUS_LIST_PATH
 from salerno.web.callers import caller_of, needs
 
 FindPerson = Callable[[str], str]
 """The natural person's identifier behind an account, empty when there is none."""
+
+RenderStatusList = Callable[[Sequence[int]], str]
+"""Signs a list with a 1 at these places."""
 
 Anyone = Request[Any, Any, Any]
 
@@ -130,6 +135,14 @@ class OptOutAnswer:
     opted_out: bool
     history: list[OptOut]
     levels: tuple[OptOutLevel, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeletionBody:
+    """What a holder sends after a permit's end."""
+
+    permit: str
+    receipt: Receipt
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -351,9 +364,16 @@ def _officer(open_desk: Opens[PermitDesk]) -> list[ControllerRouterHandler]:
         with open_desk() as desk:
             return desk.revoke(given.id, caller_of(request).id, given.reason)
 
+    @get("/api/deletions", guards=officer, sync_to_thread=False)
+    def deletions(permit: FromQuery[str]) -> list[DeletionProof]:
+        """Proofs of a permit's holders that they have deleted what they kept under it."""
+        with open_desk() as desk:
+            return desk.deletions(permit)
+
     acts = [_act(open_desk, verb) for verb in OFFICERS_ACTS]
     return [
-        cases, counts, officers, case, history, decisions, assign, ask_back, propose, confirm, revoke, *acts,
+        cases, counts, officers, case, history, decisions, assign, ask_back, propose, confirm, revoke,
+        deletions, *acts,
     ]  # fmt: skip
 
 
@@ -402,7 +422,38 @@ def _deliveries(open_desk: Opens[PermitDesk]) -> list[ControllerRouterHandler]:
         with open_desk() as desk:
             return desk.opt_outs_for(caller_of(request).id, permit, dataset)
 
-    return [receive, permit_status, opt_outs]
+    @post(
+        "/api/exchange/deletions",
+        guards=[needs(ParticipantRole.HOLDER)],
+        status_code=204,
+        sync_to_thread=False,
+    )
+    def deletion(request: Anyone, body: RawBody) -> None:
+        """A holder's proof that it has deleted what it kept under a permit."""
+        proved = from_json(body, DeletionBody, what="the proof of deletion")
+        with open_desk() as desk:
+            desk.prove_deleted(proved.permit, proved.receipt, caller_of(request).id)
+
+    return [receive, permit_status, opt_outs, deletion]
+
+
+def status_lists(open_desk: Opens[PermitDesk], render: RenderStatusList) -> list[ControllerRouterHandler]:
+    """The route of an access body's status list, open to everybody.
+
+    Args:
+        open_desk: Opens the permit desk in a transaction.
+        render: Signs the list.
+    """
+
+    @get(STATUS_LIST_PATH, sync_to_thread=False)
+    def permits() -> Response[str]:
+        """Which permits have been revoked, as a Bitstring Status List credential."""
+        with open_desk() as desk:
+            revoked = desk.revoked_places()
+        headers = {"Cache-Control": "public, max-age=10"}
+        return Response(render(revoked), media_type="application/vc+jwt", headers=headers)
+
+    return [permits]
 
 
 def _citizen(open_desk: Opens[PermitDesk], find_person: FindPerson) -> list[ControllerRouterHandler]:

@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Mapping
+from datetime import datetime, timedelta
 from typing import Any, Protocol
 from urllib.parse import quote
 
 from salerno.adapters.database import Opens
 from salerno.adapters.vault import Vault
-from salerno.identity.model import Participant
+from salerno.audit.model import Receipt
+from salerno.identity.model import Credential, Participant
 from salerno.kernel.errors import Invalid, NotFound, Refused, SalernoError, Unavailable
+from salerno.kernel.time import Clock
 from salerno.kernel.values import from_json, from_plain, to_json, to_plain
 from salerno.permits.model import CasePart, DataPermit, OptOutList, PermitState, StatusReport
 from salerno.permits.rules import check_list, is_final
 from salerno.permits.service import FORWARD, REPORT, PermitDesk
+from salerno.permits.wire import is_revoked
 
 
 class Peer(Protocol):
@@ -111,18 +115,70 @@ def _worth_trying_again(error: SalernoError) -> SalernoError:
     return error
 
 
+class HttpStatusLists:
+    """Reads the status lists of access bodies, each again after `KEPT` of its credential's life.
+
+    Args:
+        fetch: Gets the text at a path of a participant.
+        find: Finds the access body by DID.
+        verify: Checks a list's credential: its issuer is admitted, its signature holds, it is valid now.
+        clock: The time.
+    """
+
+    KEPT = timedelta(seconds=10)
+
+    def __init__(
+        self,
+        fetch: Callable[[Participant, str], str],
+        find: Find,
+        verify: Callable[[str], Credential],
+        clock: Clock,
+    ) -> None:
+        self._fetch = fetch
+        self._find = find
+        self._verify = verify
+        self._clock = clock
+        self._lists: dict[str, tuple[datetime, Credential]] = {}
+
+    def is_revoked(self, permit: DataPermit) -> bool | None:
+        """What the permit's list says; None where it has none, or none that can be had and believed."""
+        issuer = self._find(permit.issuer)
+        # The address is the permit's, but nothing is asked of anybody but its issuer.
+        if not permit.status_list.startswith(f"{issuer.url}/"):
+            return None
+        try:
+            return is_revoked(self._current(issuer, permit.status_list), permit)
+        except SalernoError:
+            return None
+
+    def _current(self, issuer: Participant, url: str) -> Credential:
+        now = self._clock.now()
+        read_at, credential = self._lists.get(url, (None, None))
+        if credential is None or read_at is None or not timedelta() <= now - read_at < self.KEPT:
+            credential = self._verify(self._fetch(issuer, url.removeprefix(issuer.url)))
+            self._lists[url] = (now, credential)
+        return credential
+
+
 class HttpPermitStatus:
     """Asks the access body that issued a permit for its state; each call asks, nothing is kept.
+
+    Its status list is read beside: a permit that it names as revoked is so, and where the access body itself
+    does not answer, a list that is still valid does.
 
     Args:
         peer: Sends signed calls.
         find: Finds the access body by DID.
+        lists: Reads status lists; None reads none.
         timeout_seconds: Longest wait for the answer.
     """
 
-    def __init__(self, peer: Peer, find: Find, *, timeout_seconds: float = 10) -> None:
+    def __init__(
+        self, peer: Peer, find: Find, lists: HttpStatusLists | None = None, *, timeout_seconds: float = 10
+    ) -> None:
         self._peer = peer
         self._find = find
+        self._lists = lists
         self._timeout_seconds = timeout_seconds
 
     def state(self, permit: DataPermit) -> PermitState:
@@ -132,22 +188,53 @@ class HttpPermitStatus:
             Refused: ``permit-unknown``: its access body knows no such permit for this holder.
             Unavailable: The access body cannot be asked; then nothing may be read.
         """
-        path = f"/api/exchange/permit-status?id={quote(permit.id, safe='')}"
-        issuer = self._find(permit.issuer)
+        listed = self._lists.is_revoked(permit) if self._lists else None
+        try:
+            state = self.state_of(permit.id, permit.issuer)
+        except Unavailable:
+            if listed is None:
+                raise
+            state = PermitState.GRANTED
+        return PermitState.REVOKED if listed and state is PermitState.GRANTED else state
+
+    def state_of(self, permit_id: str, issuer_did: str) -> PermitState:
+        """As `state`, by the permit's identifier and its access body's DID."""
+        path = f"/api/exchange/permit-status?id={quote(permit_id, safe='')}"
+        issuer = self._find(issuer_did)
         try:
             answer = self._peer.call(issuer, "GET", path, timeout_seconds=self._timeout_seconds)
         except NotFound as error:
             raise Refused(
                 "permit-unknown",
-                f"The access body {permit.issuer} knows no permit {permit.id} for this holder",
+                f"The access body {issuer_did} knows no permit {permit_id} for this holder",
                 rule="EHDS Art. 68",
             ) from error
         try:
             return PermitState(answer["state"])
         except (KeyError, TypeError, ValueError) as error:
             raise Unavailable(
-                "permit-status", f"{permit.issuer} did not say in which state the permit is"
+                "permit-status", f"{issuer_did} did not say in which state the permit is"
             ) from error
+
+
+class HttpDeletions:
+    """Gives the access body the proofs of what was deleted at the end of permits.
+
+    Args:
+        peer: Sends signed calls.
+        find: Finds the access body by DID.
+        access_body: DID of the access body in charge.
+    """
+
+    def __init__(self, peer: Peer, find: Find, access_body: str) -> None:
+        self._peer = peer
+        self._find = find
+        self._access_body = access_body
+
+    def prove(self, permit: str, receipt: Receipt) -> None:
+        """Send the receipt of a permit's deletion; a second time does no harm."""
+        body = {"permit": permit, "receipt": to_plain(receipt)}
+        self._peer.call(self._find(self._access_body), "POST", "/api/exchange/deletions", json=body)
 
 
 class HttpOptOuts:

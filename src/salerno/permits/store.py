@@ -43,8 +43,10 @@ from salerno.permits.model import (
     CountryStatus,
     DataAccessApplication,
     Decision,
+    DeletionProof,
     IssuedPermit,
     OptOut,
+    PermitState,
     Turn,
 )
 from salerno.permits.rules import CLOSED_STATES, TURNS
@@ -146,6 +148,23 @@ Index(
     unique=True,
     sqlite_where=_opt_outs.c.until == "",
     postgresql_where=_opt_outs.c.until == "",
+)
+
+_status = Table(
+    "permits_status",
+    metadata,
+    Column("place", Integer, primary_key=True, autoincrement=False),
+    Column("permit", Text, nullable=False, unique=True),
+)
+
+_deletions = Table(
+    "permits_deletion",
+    metadata,
+    Column("permit", Text, primary_key=True),
+    Column("holder", Text, primary_key=True),
+    Column("entry", Integer, primary_key=True, autoincrement=False),
+    Column("deleted_at", Text, nullable=False),
+    Column("value", Text, nullable=False),
 )
 
 _secrets = Table(
@@ -396,6 +415,40 @@ class SqlPermitStore:
             return rows, ""
         last = rows[limit - 1]
         return rows[:limit], f"{getattr(last, column.name)}~{last.id}"
+
+    def status_place(self, permit_id: str, most: int) -> int:
+        """See `service.ports.EndingStore`."""
+        own = select(_status.c.place).where(_status.c.permit == permit_id)
+        while (row := self._one(own)) is None:
+            # A place that is taken is left alone, and another one drawn.
+            self._put(_status, {"place": secrets.randbelow(most)}, {"permit": permit_id}, overwrite=False)
+        return int(row.place)
+
+    def revoked_places(self) -> list[int]:
+        """See `service.ports.EndingStore`."""
+        query = (
+            select(_status.c.place)
+            .join(_permits, _permits.c.id == _status.c.permit)
+            .where(_permits.c.state.not_in([PermitState.GRANTED.value, PermitState.EXPIRED.value]))
+            .order_by(_status.c.place)
+        )
+        return [int(place) for place in self._connection.execute(query).scalars()]
+
+    def add_deletion(self, proof: DeletionProof) -> None:
+        """See `service.ports.EndingStore`."""
+        key = {"permit": proof.permit, "holder": proof.holder, "entry": proof.receipt.index}
+        values = {"deleted_at": to_text(proof.deleted_at), "value": to_json(proof).decode()}
+        self._put(_deletions, key, values, overwrite=False)
+
+    def deletions(self, permit_id: str) -> list[DeletionProof]:
+        """See `service.ports.EndingStore`."""
+        query = (
+            select(_deletions.c.value)
+            .where(_deletions.c.permit == permit_id)
+            .order_by(_deletions.c.deleted_at, _deletions.c.holder)
+        )
+        rows = self._connection.execute(query).scalars()
+        return [from_json(value, DeletionProof, what="the stored proof") for value in rows]
 
     def _one(self, query: Any) -> Row[Any] | None:
         return self._connection.execute(query).one_or_none()

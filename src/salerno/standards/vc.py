@@ -56,6 +56,7 @@ def render_credential(
     kid: str,
     alg: str = "EdDSA",
     contexts: Sequence[str] = (),
+    status: Mapping[str, Any] | None = None,
 ) -> str:
     """Sign a credential.
 
@@ -72,6 +73,7 @@ def render_credential(
         kid: Full identifier of the public key in the issuer's DID document.
         alg: ``EdDSA`` or ``ES256``, fitting the key.
         contexts: JSON-LD contexts after the standard one.
+        status: Where its status can be seen (``credentialStatus``).
 
     Raises:
         Invalid: It would end before it begins, or key and algorithm do not fit.
@@ -93,6 +95,8 @@ def render_credential(
         "nbf": int(valid_from.timestamp()),
         "exp": int(valid_until.timestamp()),
     }
+    if status is not None:
+        credential["credentialStatus"] = dict(status)
     return sign_compact(canonical(credential), key, kid, TYP, alg)
 
 

@@ -12,10 +12,10 @@ from typing import Any
 import duckdb
 import pytest
 
+from salerno.adapters.vault import Vault
 from salerno.holdings.engine.code_sets import code_sets
 from salerno.holdings.engine.opening import IbisEngine
 from salerno.holdings.engine.reading import read_cohort, read_rows
-from salerno.holdings.engine.source import EngineLimits
 from salerno.holdings.engine.sources import open_source
 from salerno.holdings.model import EventDefinition, Holding, KeptFor, StudyFrame
 from salerno.holdings.rules import columns_needed
@@ -207,21 +207,22 @@ KEPT = KeptFor(permit="urn:permit:1", until=datetime(2099, 1, 1, tzinfo=UTC))
 
 
 def test_a_saved_cohort_serves_the_next_question_of_its_permit_alone(cdm: Path, tmp_path: Path) -> None:
-    engine = IbisEngine(EngineLimits(cache_folder=tmp_path))
+    vault = Vault(tmp_path / "permits", tmp_path / "keys")
+    engine = IbisEngine(vault=vault)
     scope = scope_for(cohort())
     saving = StudyFrame(save={"new users": cohort()}, groups={"a": EventDefinition(cohort="new users")})
     view = opened(engine, cdm, saving, scope, kept_for=KEPT)
     assert view.n_persons == 16
     view.close()
-    (folder,) = (tmp_path / "cohorts").iterdir()
+    (folder,) = (tmp_path / "permits").iterdir()
     assert folder.stat().st_mode & 0o077 == 0
-    kept = {path.name: path.stat().st_mtime_ns for path in folder.glob("*.parquet")}
-    assert len(kept) == 2
+    kept = {path.name: path.stat().st_mtime_ns for path in folder.glob("*.sealed")}
+    assert len(kept) == 3  # rows, steps and names
     again = StudyFrame(groups={"a": EventDefinition(cohort="new users")})
     view = opened(engine, cdm, again, scope, kept_for=KEPT)
     assert view.n_persons == 16
     view.close()
-    assert {path.name: path.stat().st_mtime_ns for path in folder.glob("*.parquet")} == kept
+    assert {path.name: path.stat().st_mtime_ns for path in folder.glob("*.sealed")} == kept
     with pytest.raises(NotFound, match="new users"):
         opened(engine, cdm, again, scope, kept_for=replace(KEPT, permit="urn:permit:2"))
     other = cohort(First=False)
@@ -233,20 +234,22 @@ def test_a_saved_cohort_serves_the_next_question_of_its_permit_alone(cdm: Path, 
 
 
 def test_kept_rows_do_not_outlive_an_opt_out_or_the_permit(cdm: Path, tmp_path: Path) -> None:
-    engine = IbisEngine(EngineLimits(cache_folder=tmp_path))
+    vault = Vault(tmp_path / "permits", tmp_path / "keys")
+    engine = IbisEngine(vault=vault)
     scope, frame = scope_for(cohort()), StudyFrame(groups={"a": cohort()})
     opened(engine, cdm, frame, scope, kept_for=KEPT).close()
     view = opened(engine, cdm, frame, scope, kept_for=KEPT, left_out=left_out("P3"))
     assert view.n_persons == 15
     view.close()
-    engine.forget("urn:permit:2")
-    assert list((tmp_path / "cohorts").iterdir())
-    engine.forget("urn:permit:1")
-    assert not list((tmp_path / "cohorts").iterdir())
-    ended = replace(KEPT, until=datetime(2020, 1, 1, tzinfo=UTC))
-    opened(engine, cdm, frame, scope, kept_for=ended).close()
-    opened(engine, cdm, frame, scope, kept_for=replace(KEPT, permit="urn:permit:3")).close()
-    assert len(list((tmp_path / "cohorts").iterdir())) == 1
+    rows = b"".join(path.read_bytes() for path in tmp_path.rglob("*.sealed"))
+    assert rows
+    assert b"PAR1" not in rows  # no file of a cohort lies there in clear
+    vault.destroy_key(KEPT.permit)
+    vault.clear(KEPT.permit)
+    assert not vault.permits()
+    view = opened(engine, cdm, frame, scope, kept_for=KEPT)  # computed again
+    assert view.n_persons == 16
+    view.close()
 
 
 ATTACKS = (

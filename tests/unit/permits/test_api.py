@@ -68,6 +68,8 @@ ROUTES: list[tuple[str, str, str, Any, str, int]] = [
     ("FR", "GET", "/api/exchange/permit-status?id=none", None, "holder", 404),
     ("FR", "GET", "/api/exchange/permit-status?id=none", None, "hub", 404),
     ("FR", "GET", "/api/exchange/opt-outs?permit=none&dataset=d", None, "holder", 404),
+    ("FR", "POST", "/api/exchange/deletions", {}, "holder", 422),
+    ("FR", "GET", "/api/deletions?permit=none", None, "officer", 404),
     ("FR", "GET", "/api/opt-out", None, "citizen", 200),
     ("FR", "POST", "/api/opt-out", {"opted_out": True}, "citizen", 200),
     ("FR", "GET", "/api/opt-out/receipts/{index}", None, "citizen", 404),

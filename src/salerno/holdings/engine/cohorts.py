@@ -7,12 +7,8 @@ definition cannot read more than was checked against the permit, whatever its SQ
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
-from hashlib import sha256
-from pathlib import Path
 from typing import Any
 
 import ibis
@@ -20,6 +16,7 @@ import ibis.expr.types as ir
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from salerno.adapters.vault import Vault
 from salerno.holdings.engine.code_sets import code_sets
 from salerno.holdings.engine.events import KEY, Tables, cohort_name
 from salerno.holdings.engine.omop_tables import TYPES
@@ -30,6 +27,8 @@ from salerno.kernel.errors import Conflict, NotFound, near
 from salerno.kernel.values import digest, from_json, to_json
 from salerno.standards.circe import CODE_SETS, PREFIX, ROWS, CirceScript, circe_script
 from salerno.standards.omop import FIELDS, VOCABULARY, is_identifier
+
+_NAMES = "cohort names"
 
 DIALECTS = {"duckdb": "duckdb", "postgres": "postgresql", "pyspark": "spark", "trino": "trino"}
 """The dialect of each Ibis engine; see `salerno.standards.circe.DIALECTS`."""
@@ -52,35 +51,32 @@ class Cohort:
 
 
 class CohortShelf:
-    """A private folder with the cohorts of one permit, and their names.
+    """The cohorts of one permit, and their names, sealed under the permit's key.
 
     Args:
-        folder: Folder of all permits' cohorts, for this node alone.
+        vault: Where they are kept.
         kept: Under which permit, and until when.
         place: Digest of all that a cohort's rows depend on beside its definition.
     """
 
-    def __init__(self, folder: Path, kept: KeptFor, place: str) -> None:
-        self._folder = folder / sha256(kept.permit.encode()).hexdigest()[:32]
+    def __init__(self, vault: Vault, kept: KeptFor, place: str) -> None:
+        self._vault = vault
         self._kept = kept
         self._place = place
 
     def load(self, definition: EventDefinition) -> tuple[pa.Table, pa.Table] | None:
         """Rows and steps of a cohort, or None where it is not kept."""
-        paths = self._paths(definition)
-        try:
-            return pq.read_table(paths[0]), pq.read_table(paths[1])
-        except (OSError, pa.ArrowInvalid):
+        rows, passed = (self._vault.read(self._kept.permit, name) for name in self._names(definition))
+        if rows is None or passed is None:
             return None
+        return pq.read_table(pa.BufferReader(rows)), pq.read_table(pa.BufferReader(passed))
 
     def store(self, definition: EventDefinition, rows: pa.Table, passed: pa.Table) -> None:
         """Keep a cohort until the permit ends."""
-        self._make()
-        for table, path in zip((rows, passed), self._paths(definition), strict=True):
-            part = path.with_suffix(".part")
-            pq.write_table(table, part)
-            part.chmod(0o600)
-            part.replace(path)
+        for table, name in zip((rows, passed), self._names(definition), strict=True):
+            sink = pa.BufferOutputStream()
+            pq.write_table(table, sink)
+            self._write(name, sink.getvalue().to_pybytes())
 
     def name(self, saved: Mapping[str, EventDefinition]) -> None:
         """Give cohorts their names.
@@ -97,37 +93,19 @@ class CohortShelf:
                     remedy="Choose another name.",
                 )
         if not saved.keys() <= known.keys():
-            self._make()
-            (self._folder / "names.json").write_bytes(to_json({**known, **saved}))
+            self._write(_NAMES, to_json({**known, **saved}))
 
     def names(self) -> dict[str, EventDefinition]:
         """Definitions by name."""
-        try:
-            data = (self._folder / "names.json").read_bytes()
-        except OSError:
-            return {}
-        return from_json(data, dict[str, EventDefinition], what="the saved cohorts")
+        data = self._vault.read(self._kept.permit, _NAMES)
+        return {} if data is None else from_json(data, dict[str, EventDefinition], what="the saved cohorts")
 
-    def _paths(self, definition: EventDefinition) -> tuple[Path, Path]:
+    def _names(self, definition: EventDefinition) -> tuple[str, str]:
         stem = digest([definition.circe, self._place])
-        return self._folder / f"{stem}.rows.parquet", self._folder / f"{stem}.passed.parquet"
+        return f"cohort {stem} rows", f"cohort {stem} passed"
 
-    def _make(self) -> None:
-        self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        (self._folder / "until").write_text(self._kept.until.isoformat())
-
-
-def forget_cohorts(folder: Path, *, permit: str = "", now: datetime | None = None) -> None:
-    """Remove the cohorts of a permit, and of all whose permit has ended."""
-    now = now or datetime.now(UTC)
-    named = sha256(permit.encode()).hexdigest()[:32] if permit else ""
-    for kept in folder.iterdir() if folder.is_dir() else ():
-        try:
-            ended = datetime.fromisoformat((kept / "until").read_text()) <= now
-        except (OSError, ValueError):
-            ended = True
-        if ended or kept.name == named:
-            shutil.rmtree(kept, ignore_errors=True)
+    def _write(self, name: str, data: bytes) -> None:
+        self._vault.write(self._kept.permit, name, data, until=self._kept.until)
 
 
 class Cohorts:

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 import ibis.expr.types as ir
 import pyarrow as pa
 
+from salerno.adapters.vault import Vault
 from salerno.holdings.engine.opening import IbisEngine
 from salerno.holdings.engine.source import EngineLimits
 from salerno.holdings.engine.sources import stamp
@@ -83,14 +84,20 @@ class KeepingEngine(IbisEngine):
 
     Args:
         limits: What each opened source may use.
+        vault: Where cohorts are kept under a permit; None keeps none.
         idle_seconds: How long a frame stays after its last user.
         most: Unused frames that are kept at once.
     """
 
     def __init__(
-        self, limits: EngineLimits | None = None, *, idle_seconds: float = 300, most: int = 4
+        self,
+        limits: EngineLimits | None = None,
+        vault: Vault | None = None,
+        *,
+        idle_seconds: float = 300,
+        most: int = 4,
     ) -> None:
-        super().__init__(limits)
+        super().__init__(limits, vault)
         self._idle_seconds = idle_seconds
         self._most = most
         self._lock = threading.Lock()

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
-from pathlib import Path
 
 import ibis
 import ibis.expr.datatypes as dt
 import ibis.expr.types as ir
 import pyarrow as pa
 
+from salerno.adapters.vault import Vault
 from salerno.holdings.engine.aggregates import check_aggregate, check_reads
-from salerno.holdings.engine.cohorts import Cohorts, CohortShelf, forget_cohorts
+from salerno.holdings.engine.cohorts import Cohorts, CohortShelf
 from salerno.holdings.engine.conditions import keep_rows
 from salerno.holdings.engine.dictionary import datatype_of, profile
 from salerno.holdings.engine.events import KEY
@@ -114,10 +114,12 @@ class IbisEngine:
 
     Args:
         limits: What each opened source may use.
+        vault: Where cohorts are kept under a permit; None keeps none.
     """
 
-    def __init__(self, limits: EngineLimits | None = None) -> None:
+    def __init__(self, limits: EngineLimits | None = None, vault: Vault | None = None) -> None:
         self._limits = limits or EngineLimits()
+        self._vault = vault
 
     def check(self, holding: Holding) -> None:
         """Raise `Invalid` or `Unavailable` where the source cannot be read or is not of its kind."""
@@ -244,21 +246,10 @@ class IbisEngine:
     ) -> Cohorts:
         """The Circe cohorts of a source, with those kept under the permit."""
         shelf = None
-        if kept_for is not None and (folder := self._cohort_folder) is not None:
-            forget_cohorts(folder)
+        if kept_for is not None and self._vault is not None:
             place = digest([holding, scope, left_out.digest, stamp(holding.source)])
-            shelf = CohortShelf(folder, kept_for, place)
+            shelf = CohortShelf(self._vault, kept_for, place)
         return permitted_cohorts(source, holding, scope, left_out, shelf)
-
-    @property
-    def _cohort_folder(self) -> Path | None:
-        folder = self._limits.cache_folder
-        return None if folder is None else folder / "cohorts"
-
-    def forget(self, permit: str) -> None:
-        """Remove all that is kept under a permit."""
-        if self._cohort_folder is not None:
-            forget_cohorts(self._cohort_folder, permit=permit)
 
     def _open_plain(
         self,

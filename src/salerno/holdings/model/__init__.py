@@ -1,6 +1,7 @@
 """A holder's data: where it lies, what a study reads of it, and the one view through which it is read."""
 
 from salerno.holdings.model.apps import App, Learning, Task, Trained
+from salerno.holdings.model.deletion import Deletion
 from salerno.holdings.model.frames import (
     Concepts,
     Covariate,
@@ -30,6 +31,7 @@ __all__ = [
     "Concepts",
     "Contributions",
     "Covariate",
+    "Deletion",
     "Dictionary",
     "DrugUse",
     "EventDefinition",

@@ -7,8 +7,9 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 from typing import Any
 
+from salerno.audit.model import Receipt
 from salerno.catalogue.model import Agent, ContactPoint, DatasetDescription
-from salerno.holdings.model import App, Holding, Measured, SourceKind
+from salerno.holdings.model import App, Deletion, Holding, Measured, SourceKind
 from salerno.holdings.rules import read_bundle
 from salerno.holdings.service.ports import Engine, HoldingStore, Trace
 from salerno.identity.model import Participant
@@ -249,6 +250,38 @@ class Holdings:
         self._audit.append(
             actor=by, act=act, subject=holding.dataset, detail=detail, rule="EHDS Art. 73(1)(a)"
         )
+
+    def note_deleted(self, permit: str, *, files: int, size_bytes: int, digest: str) -> Deletion:
+        """Write down that what was kept under a permit has been deleted with its key (Art. 68(12))."""
+        entry = self._audit.append(
+            actor=self._own.did,
+            act="permit-data-deleted",
+            subject=permit,
+            detail={"files": files, "size_bytes": size_bytes, "digest": digest},
+            rule="EHDS Art. 68(12)",
+        )
+        deletion = Deletion(
+            permit=permit,
+            deleted_at=self._clock.now(),
+            files=files,
+            size_bytes=size_bytes,
+            digest=digest,
+            entry=entry,
+        )
+        self._store.add_deletion(deletion)
+        return deletion
+
+    def deletions(self) -> list[Deletion]:
+        """What was deleted at the end of permits, oldest first."""
+        return self._store.deletions()
+
+    def deletion_receipt(self, deletion: Deletion) -> Receipt:
+        """Proof that a deletion is in this node's log."""
+        return self._audit.receipt(deletion.entry)
+
+    def note_proved(self, deletion: Deletion) -> None:
+        """Note that the access body has the proof of a deletion."""
+        self._store.note_sent(deletion.entry, self._clock.now())
 
     def holdings(self) -> list[Holding]:
         """All holdings, oldest first."""

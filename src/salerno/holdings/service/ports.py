@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
+from datetime import datetime
 from typing import Any, Protocol
 
 import ibis
 import pyarrow as pa
 
+from salerno.audit.model import Receipt
 from salerno.holdings.model import (
     NO_NUMBERS,
     App,
     Contributions,
+    Deletion,
     Dictionary,
     Holding,
     KeptFor,
@@ -45,6 +48,10 @@ class Trace(Protocol):
         """Append one entry and return its index."""
         ...
 
+    def receipt(self, index: int) -> Receipt:
+        """Proof that an entry is in the log."""
+        ...
+
 
 class HoldingStore(Protocol):
     """Where holdings are kept."""
@@ -75,6 +82,18 @@ class HoldingStore(Protocol):
 
     def apps(self, holding_id: str) -> list[App]:
         """Apps that may run on a holding, oldest first."""
+        ...
+
+    def add_deletion(self, deletion: Deletion) -> None:
+        """Keep what was deleted."""
+        ...
+
+    def note_sent(self, entry: int, at: datetime) -> None:
+        """Note when the access body had the proof of a deletion."""
+        ...
+
+    def deletions(self) -> list[Deletion]:
+        """All, oldest first."""
         ...
 
 
@@ -205,6 +224,41 @@ class Apps(Protocol):
         ...
 
 
+class Destroyed(Protocol):
+    """What went with a permit's key; see `Deletion`."""
+
+    @property
+    def files(self) -> int:
+        """Sealed files."""
+        ...
+
+    @property
+    def size_bytes(self) -> int:
+        """Their size."""
+        ...
+
+    @property
+    def digest(self) -> str:
+        """What tells copies of them."""
+        ...
+
+
+class Keeping(Protocol):
+    """What is kept under permits, each permit's under a key of its own; `adapters.vault.Vault`."""
+
+    def permits(self) -> Mapping[str, datetime]:
+        """The permits, with their ends."""
+        ...
+
+    def destroy_key(self, permit: str) -> Destroyed:
+        """Delete a permit's key, and with it all that was kept."""
+        ...
+
+    def clear(self, permit: str) -> None:
+        """Remove what cannot be read any more."""
+        ...
+
+
 class Engine(Protocol):
     """What computes on a holder's data; the only part that knows where they lie."""
 
@@ -246,8 +300,4 @@ class Engine(Protocol):
             holder_name: Value of the column ``holder``.
             kept_for: Under which permit cohorts are kept for the next question; None keeps none.
         """
-        ...
-
-    def forget(self, permit: str) -> None:
-        """Remove all that is kept under a permit."""
         ...

@@ -303,8 +303,6 @@ class ViewDoor:
         check_permit_covers(permit, request, holding, now, self._own.did)
         needed = self._engine.columns_needed(holding, request.frame, request.columns)
         state = self._fresh_state(permit)
-        if state is not PermitState.GRANTED:
-            self._engine.forget(permit.id)
         scope = check_permit_covers(permit, request, holding, now, self._own.did, state=state, needed=needed)
         left_out = self._opt_outs.of(permit, scope.dataset)
         policy = holding.policy.stricter(permit.policy)

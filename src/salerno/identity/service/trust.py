@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import Protocol
+from typing import Any, Protocol
 
 from salerno.identity.model import Credential, MessageClaims, Participant, ParticipantRole
 from salerno.identity.rules import (
@@ -205,6 +205,15 @@ class Trust:
             subject=self.own_did,
             detail={"reason": reason, "method": method[:10], "path": path[:200]},
         )
+
+    def signing_keys(self, did: str) -> list[Mapping[str, Any]]:
+        """Public signing keys of an admitted participant, as JWK.
+
+        Raises:
+            NotFound: Nobody of that DID is admitted.
+            Unavailable: They cannot be had.
+        """
+        return list(self.resolver.resolve(self.participant(did).did).keys.values())
 
     def verify_credential(self, token: str, *, type: str) -> Credential:
         """Check a credential: its issuer is admitted, its signature holds, it is valid now, of that type.

@@ -37,6 +37,7 @@ from salerno.permits.model.decision import (
     Terms,
     Verdict,
 )
+from salerno.permits.model.ending import DeletionProof
 from salerno.permits.model.opt_out import EVERYTHING, OptOut, OptOutLevel, OptOutList
 from salerno.permits.model.permit import DataPermit, IssuedPermit, PermitState
 from salerno.permits.model.policy import DisclosurePolicy
@@ -60,6 +61,7 @@ __all__ = [
     "DataPermit",
     "DataScope",
     "Decision",
+    "DeletionProof",
     "DisclosurePolicy",
     "Handling",
     "InformationRequest",

@@ -45,6 +45,8 @@ class DataPermit:
         version: Number among the permits of the same work; an amended or renewed one counts on.
         replaces: The permit that this one takes the place of.
         renewals: How many extensions it stands on; the law allows one (Art. 68(12)).
+        status_list, status_place: Address of the access body's status list and the permit's place in it,
+            where a bit of 1 means revoked; empty where it has none.
     """
 
     id: str
@@ -69,6 +71,8 @@ class DataPermit:
     version: int = 1
     replaces: str = ""
     renewals: int = 0
+    status_list: str = ""
+    status_place: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -97,6 +97,7 @@ ACTS: Mapping[str, str] = {
     "amended": "The permit was amended: another one takes its place",
     "renewed": "The permit was renewed: another one takes its place",
     "revoked": "The permit was revoked",
+    "deletion-proved": "A data holder proved that it deleted what it kept under the permit",
 }
 """Everything that can happen to a case, in words for people."""
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from salerno.permits.service.cases import PAGE, CaseFile
 from salerno.permits.service.deciding import Deciding
+from salerno.permits.service.ending import Ending
 from salerno.permits.service.filing import FORWARD, Filing
 from salerno.permits.service.handling import REPORT
 from salerno.permits.service.objecting import Objecting
@@ -25,6 +26,7 @@ __all__ = [
     "REPORT",
     "CaseFile",
     "Deciding",
+    "Ending",
     "Filing",
     "JobQueue",
     "Journal",
@@ -40,5 +42,5 @@ __all__ = [
 ]
 
 
-class PermitDesk(Filing, Deciding, Objecting, Registering):
+class PermitDesk(Filing, Deciding, Objecting, Registering, Ending):
     """A node's permit desk, made per transaction; which use cases it has depends on the node's role."""

@@ -15,6 +15,7 @@ from salerno.permits.model import (
     Case,
     CaseEvent,
     CasePage,
+    DataPermit,
     IssuedPermit,
     Procedure,
 )
@@ -29,6 +30,10 @@ from salerno.permits.service.ports import (
     Reader,
     Signer,
 )
+from salerno.standards.status_list import LEAST_BITS
+
+STATUS_LIST_PATH = "/api/status-lists/permits"
+"""Below an access body's address."""
 
 PAGE = 50
 """Lines of a page, where nobody says otherwise."""
@@ -107,6 +112,16 @@ class CaseFile:
     def procedure(self) -> Procedure:
         """What national law and the access body's own rules leave to settings."""
         return self._procedure
+
+    def _listed(self, permit: DataPermit) -> DataPermit:
+        """A permit that is about to be issued, with its place in the status list."""
+        place = self._store.status_place(permit.id, LEAST_BITS)
+        return replace(permit, status_list=f"{self._own.url}{STATUS_LIST_PATH}", status_place=place)
+
+    def revoked_places(self) -> list[int]:
+        """Places in the status list of permits that ended before their time."""
+        self._at(ParticipantRole.ACCESS_BODY)
+        return self._store.revoked_places()
 
     def _is_desk_of(self, caller: Reader) -> bool:
         return self._own.role is ParticipantRole.ACCESS_BODY and PersonRole.OFFICER in caller.roles

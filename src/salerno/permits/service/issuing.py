@@ -125,7 +125,7 @@ class Issuing(CaseHandling):
 
     def _issue(self, case: Case, terms: Terms) -> IssuedPermit:
         """Sign and store a permit; the one whose place it takes ends."""
-        permit = self._permit(case, terms)
+        permit = self._listed(self._permit(case, terms))
         issued = IssuedPermit(permit=permit, token=self._signer.permit(permit), state=PermitState.GRANTED)
         self._store.put_permit(issued)
         replaced = self._store.permit(permit.replaces)

@@ -18,6 +18,7 @@ from salerno.permits.model import (
     DataAccessApplication,
     DataPermit,
     Decision,
+    DeletionProof,
     IssuedPermit,
     OptOut,
     OptOutLevel,
@@ -107,6 +108,10 @@ class Peers(Protocol):
 
     def participants(self, role: ParticipantRole | None = None) -> list[Participant]:
         """All admitted participants, or those of one role."""
+        ...
+
+    def signing_keys(self, did: str) -> Sequence[Mapping[str, Any]]:
+        """Public signing keys of an admitted participant, as JWK."""
         ...
 
     def verify_credential(self, token: str, *, type: str) -> Credential:
@@ -244,5 +249,25 @@ class OptOutStore(Protocol):
         ...
 
 
-class PermitStore(CaseStore, OptOutStore, Protocol):
+class EndingStore(Protocol):
+    """What becomes of permits after they are issued."""
+
+    def status_place(self, permit_id: str, most: int) -> int:
+        """The permit's place in the status list, below `most`: drawn at random at the first call."""
+        ...
+
+    def revoked_places(self) -> list[int]:
+        """Places of the permits that were revoked, or whose place another one took."""
+        ...
+
+    def add_deletion(self, proof: DeletionProof) -> None:
+        """Keep a proof."""
+        ...
+
+    def deletions(self, permit_id: str) -> list[DeletionProof]:
+        """A permit's proofs, oldest first."""
+        ...
+
+
+class PermitStore(CaseStore, OptOutStore, EndingStore, Protocol):
     """All that the permit desk stores."""

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 from urllib.parse import quote
 
@@ -15,10 +15,22 @@ from salerno.kernel.values import canonical, from_plain, to_plain
 from salerno.permits.model import Condition, DataPermit, DataScope, Decision
 from salerno.standards.jose import sign_compact
 from salerno.standards.odrl import Agreement, Constraint, Duty, Rule, render_agreement
+from salerno.standards.status_list import (
+    LIST_CREDENTIAL,
+    StatusEntry,
+    is_set,
+    parse_list,
+    render_entry,
+    render_list,
+)
 from salerno.standards.vc import render_credential
 
 CREDENTIAL_TYPE = "DataPermit"
 DECISION_TYP = "salerno-decision+jwt"
+
+STATUS_LIST_LIFETIME = timedelta(seconds=25)
+"""A revocation is known to whoever reads the list alone after that time at the latest."""
+
 PROFILE = "urn:salerno:odrl:permit:1"
 """ODRL profile of the operands and actions below, for what ODRL's own vocabulary does not name."""
 
@@ -112,6 +124,9 @@ def render_permit(permit: DataPermit, *, key: Mapping[str, Any], kid: str, alg: 
         key=key,
         kid=kid,
         alg=alg,
+        status=render_entry(StatusEntry(url=permit.status_list, index=permit.status_place))
+        if permit.status_list
+        else None,
     )
 
 
@@ -160,6 +175,49 @@ class DeskSigner:
     def decision(self, decision: Decision) -> str:
         """See `render_decision`."""
         return render_decision(decision, issuer=self.issuer, key=self.key, kid=self.kid, alg=self.alg)
+
+
+def render_status_list(
+    url: str, revoked: Iterable[int], *, issuer: str, now: datetime, key: Mapping[str, Any], kid: str
+) -> str:
+    """The status list of all permits as VC-JWT, valid for `STATUS_LIST_LIFETIME`.
+
+    Args:
+        url: Address of the list.
+        revoked: Places of the permits that have been revoked.
+        issuer: DID of the access body.
+        now: The present instant.
+        key: Its private key as JWK.
+        kid: Full identifier of the public key in its DID document.
+    """
+    return render_credential(
+        id=url,
+        issuer=issuer,
+        subject=f"{url}#list",
+        types=(LIST_CREDENTIAL,),
+        claims=render_list(revoked),
+        issued_at=now,
+        valid_from=now,
+        valid_until=now + STATUS_LIST_LIFETIME,
+        key=key,
+        kid=kid,
+    )
+
+
+def is_revoked(credential: Credential, permit: DataPermit) -> bool:
+    """Whether a verified status list says that a permit has been revoked.
+
+    Raises:
+        Refused: ``status-list-other``: it is not the list that the permit names, by the permit's issuer.
+        Invalid: It is no status list.
+    """
+    if (credential.issuer, credential.id) != (permit.issuer, permit.status_list):
+        raise Refused(
+            "status-list-other",
+            f"The status list {credential.id} is not that of permit {permit.id}",
+            rule="Bitstring Status List 1.0, 3.2",
+        )
+    return is_set(parse_list(credential.claims), permit.status_place)
 
 
 def parse_permit(credential: Credential) -> DataPermit:
