@@ -146,3 +146,17 @@ def describe(
             ("published", publish),
         )
     )
+
+
+@app.command()
+def deletions(folder: NodeFolder, as_json: Json = False) -> None:
+    """Show what was deleted at the end of permits, and since when the access body has the proof."""
+    from salerno.nodes.assemble import open_node
+
+    with open_node(folder) as node, node.holdings() as holdings:
+        found = holdings.deletions()
+    if as_json:
+        output.print_json(found)
+        return
+    rows = [(d.permit, d.deleted_at, d.files, d.size_bytes, d.entry, d.sent_at or "not yet") for d in found]
+    output.print_table(("permit", "deleted", "files", "bytes", "log entry", "proved"), rows)

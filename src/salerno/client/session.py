@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from getpass import getpass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
+from urllib.parse import quote
 
 from salerno.client.answer import Answer
 from salerno.client.applications import Application, Case, Permit, application_of
@@ -378,6 +379,14 @@ class Session:
         """Revoke a data permit; runs under it stop at the next step."""
         id = permit.id if isinstance(permit, Permit) else permit
         return Permit(self._link.post("/api/permits/revoke", {"id": id, "reason": reason}))
+
+    def deletions(self, permit: str | Permit) -> list[dict[str, Any]]:
+        """Proofs of a permit's holders that they deleted what they kept under it (Art. 68(12)).
+
+        Each has the ``receipt`` of an entry in the holder's own log, which its public key checks.
+        """
+        id = permit.id if isinstance(permit, Permit) else permit
+        return list(self._link.get(f"/api/deletions?permit={quote(id, safe='')}"))
 
     def _change(self, permits: Sequence[str | Permit], kind: str) -> Application:
         ids = [permit if isinstance(permit, str) else permit.id for permit in permits]

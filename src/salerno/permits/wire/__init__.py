@@ -28,7 +28,7 @@ from salerno.standards.vc import render_credential
 CREDENTIAL_TYPE = "DataPermit"
 DECISION_TYP = "salerno-decision+jwt"
 
-STATUS_LIST_LIFETIME = timedelta(seconds=25)
+STATUS_LIST_LIFETIME = timedelta(seconds=15)
 """A revocation is known to whoever reads the list alone after that time at the latest."""
 
 PROFILE = "urn:salerno:odrl:permit:1"
