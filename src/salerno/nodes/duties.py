@@ -26,10 +26,16 @@ _log = logging.getLogger(__name__)
 
 
 class Duties:
-    """The threads of a running node."""
+    """The threads of a running node.
 
-    def __init__(self, node: Node) -> None:
+    Args:
+        node: Whose duties they are.
+        when_loaded: What to do as soon as all is imported that a question needs.
+    """
+
+    def __init__(self, node: Node, when_loaded: Callable[[], object]) -> None:
         self._node = node
+        self._when_loaded = when_loaded
         self._stopping = threading.Event()
         self._worker = Worker(node.database, self._handlers(), node.clock, threads=QUESTIONS_AT_ONCE)
         self._agents: dict[str, Agent] = {}
@@ -65,6 +71,7 @@ class Duties:
 
     def _go_round(self) -> None:
         self._load()
+        self._when_loaded()
         while not self._stopping.is_set():
             duties = (
                 self._work_for_hubs, self._end_permits, self._harvest, self._checkpoint, self._mail_again,

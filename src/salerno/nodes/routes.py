@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -95,8 +95,13 @@ NAVIGATION: tuple[tuple[frozenset[ParticipantRole], NavigationItem], ...] = (
 """Entries of the main navigation by the roles of nodes that have them."""
 
 
-def application(node: Node) -> Litestar:
-    """The node as an ASGI application; its duties run between start-up and shut-down."""
+def application(node: Node, when_loaded: Callable[[], object] = lambda: None) -> Litestar:
+    """The node as an ASGI application; its duties run between start-up and shut-down.
+
+    Args:
+        node: What is served.
+        when_loaded: What to do as soon as all is imported that a question needs.
+    """
     role = node.settings.role
 
     def unread(account_id: str) -> int:
@@ -115,7 +120,7 @@ def application(node: Node) -> Litestar:
         secure=secure,
         unread=unread,
     )
-    duties = Duties(node)
+    duties = Duties(node, when_loaded)
 
     @asynccontextmanager
     async def running(_: Litestar) -> AsyncIterator[None]:

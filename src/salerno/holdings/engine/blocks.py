@@ -17,6 +17,7 @@ from salerno.holdings.engine.vectors import Plan, Step, Total, Weighted
 
 _BLOCK = 8_192
 _MOST_GROUPS = 256
+_ALONE, _FEWEST = 2**18, 256  # OpenBLAS takes several threads for more products than the first
 
 
 @dataclass(frozen=True)
@@ -157,7 +158,11 @@ class _Work:
         weights, rows = np.zeros(len(right)), self._rows[self._plan.matrix.right :]
         for place, value in zip(step.vectors, numbers, strict=True):
             weights[right.index(place)] += value
-        return lambda out: np.dot(weights, rows[:, : len(out)], out=out), (), step.target, room
+
+        def product(out: NDArray[np.float64]) -> Vector:
+            return np.einsum("r,rb->b", weights, rows[:, : len(out)], out=out)
+
+        return product, (), step.target, room
 
     def sums(self, block: Mapping[int, Vector], size: int) -> Iterator[tuple[tuple[Any, ...], _Sums]]:
         """The sums by group."""
@@ -212,10 +217,19 @@ class _Work:
     def _sum(self, rows: NDArray[np.float64], whole: Iterable[Vector], size: int) -> _Sums:
         matrix = self._plan.matrix
         if matrix.whole:
-            real = (rows[: matrix.left] @ rows[matrix.right :].T)[self._left, self._right]
+            real = _product(rows[: matrix.left], rows[matrix.right :])[self._left, self._right]
         else:
             real = np.array([rows[a] @ rows[b] for a, b in self._pairs], dtype=np.float64)
         return _Sums(real, tuple(_whole(vector, size) for vector in whole), size)
+
+
+def _product(left: NDArray[np.float64], right: NDArray[np.float64]) -> NDArray[np.float64]:
+    """All products of rows of two matrices, by one thread: several would mostly wait for each other."""
+    width = max(_ALONE // max(len(left) * len(right), 1), _FEWEST)
+    found = left[:, :width] @ right[:, :width].T
+    for start in range(width, left.shape[1], width):
+        found += left[:, start : start + width] @ right[:, start : start + width].T
+    return found
 
 
 def _combination(numbers: list[float]) -> Callable[..., Vector]:
