@@ -18,12 +18,13 @@ from salerno.adapters.mail import SmtpMailer, parse_smtp_url
 from salerno.audit import store as audit_store
 from salerno.audit.service import AuditLog
 from salerno.identity import store
-from salerno.identity.model import NoticeKind, PersonRole
+from salerno.identity.model import PersonRole
 from salerno.identity.service import MAIL_JOB, Accounts, Argon2Passwords, Notices, send_mail
 from salerno.kernel.errors import Invalid, NotFound
+from salerno.permits.model import Outcome
 from salerno.permits.model.clock import ClockState
 from salerno.permits.rules.clocks import reminders_between, running
-from salerno.permits.rules.notices import NOTICES, TOLD, decision_notice, reminder_notice
+from salerno.permits.rules.notices import NOTICES, OFFICERS_TOLD, TOLD_TO_ALL, reminder_telling
 from salerno.permits.store import TransactionJobs
 from tests.contract.mail_server import Postbox, free_port, mail_server
 from tests.spec.permits.test_deadlines import events
@@ -232,25 +233,25 @@ def test_clocks_remind_once_for_ever(desk: Desk) -> None:
     clocks = [c for c in running(happened, "FR", desk.clock.now()) if c.state is ClockState.RUNNING]
     for _ in range(2):
         for reminder in reminders_between(clocks, datetime(2031, 2, 27).date(), datetime(2031, 3, 1).date()):
-            kind, values, key = reminder_notice(reminder, "FR-7")
-            desk.tell(kind=kind, key=f"case-7/{key}", **values)
+            telling = reminder_telling(reminder, "case-7", reminder.day)
+            desk.tell(kind=telling.kind, key=telling.key, **telling.values)
     assert [words[:2] for words in desk.inbox()] == [
         (
-            "Compléter la demande\u00a0: FR-7",
-            "Il reste 14 jours. Compléter la demande\u00a0: FR-7, au plus tard le 14 mars 2031.",
+            "Compléter la demande\u00a0: case-7",
+            "Il reste 14 jours. Compléter la demande\u00a0: case-7, au plus tard le 14 mars 2031.",
         )
     ]
     desk.clock.advance(days=14)
     late = running(happened, "FR", desk.clock.now())
     missed = reminders_between(late, datetime(2031, 3, 14).date(), datetime(2031, 3, 15).date())
-    kind, values, key = reminder_notice(missed[0], "FR-7")
-    desk.tell(ANNA, kind, key=key, **values)
+    telling = reminder_telling(missed[0], "case-7", missed[0].day)
+    desk.tell(ANNA, telling.kind, key=telling.key, **telling.values)
     assert desk.inbox(ANNA)[0][1] == (
-        "This was due by 14 March 2031 and is 1 day late. Complete the application: FR-7."
+        "This was due by 14 March 2031 and is 1 day late. Complete the application: case-7."
     )
 
 
 def test_every_act_tells_by_a_kind_that_is_there() -> None:
-    assert {kind for told in TOLD.values() for _, kind in told} <= set(NOTICES)
-    for outcome in ("full", "partial", "refusal", "request-instead", "lapsed"):
-        assert isinstance(NOTICES[decision_notice(outcome)], NoticeKind)
+    assert set(OFFICERS_TOLD.values()) <= set(NOTICES)
+    assert set(OFFICERS_TOLD) >= TOLD_TO_ALL
+    assert {f"decided-{outcome}" for outcome in Outcome} <= set(NOTICES)

@@ -123,7 +123,7 @@ def test_what_a_person_is_told_is_read_in_the_own_language(visit: Any, space: Sp
     page = visitor.log_in("otto", "/cases")
     page.get_by_role("link", name="Inbox 2 unread").click()
     page.get_by_label("Language").select_option("de")
-    page.get_by_label("E-mail address").fill("otto")
+    page.get_by_label("E-mail address").fill("otto@hdab")
     page.get_by_role("button", name="Save").click()
     page.get_by_role("link", name="The e-mail address does not have the shape of one").wait_for()
     page.get_by_label("E-mail address").fill("otto@hdab.example")

@@ -442,6 +442,7 @@ class Node:
             ),
             procedure=self._procedure,
             officers=lambda: self._officers(connection),
+            notices=self._notices(connection),
         )
 
     def _access_body(self, connection: Connection) -> Participant | None:

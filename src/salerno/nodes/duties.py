@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable, Mapping
+from datetime import date
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -39,6 +40,7 @@ class Duties:
         self._stopping = threading.Event()
         self._worker = Worker(node.database, self._handlers(), node.clock, threads=QUESTIONS_AT_ONCE)
         self._agents: dict[str, Agent] = {}
+        self._reminded: date | None = None
         self._rounds = threading.Thread(target=self._go_round, name="duties", daemon=True)
 
     def start(self) -> None:
@@ -72,10 +74,11 @@ class Duties:
     def _go_round(self) -> None:
         self._load()
         self._when_loaded()
+        duties = (
+            self._work_for_hubs, self._end_permits, self._harvest, self._checkpoint, self._mail_again,
+            self._remind,
+        )  # fmt: skip
         while not self._stopping.is_set():
-            duties = (
-                self._work_for_hubs, self._end_permits, self._harvest, self._checkpoint, self._mail_again,
-            )  # fmt: skip
             for duty in duties:
                 try:
                     duty()
@@ -125,6 +128,13 @@ class Duties:
         if self._node.mailer is not None:
             with self._node.notices() as notices:
                 notices.mail_again()
+
+    def _remind(self) -> None:
+        today = self._node.clock.now().date()
+        if self._reminded != today and self._node.settings.role is not ParticipantRole.HOLDER:
+            with self._node.permits() as desk:
+                desk.remind()
+            self._reminded = today
 
     def _checkpoint(self) -> None:
         with self._node.audit() as log:

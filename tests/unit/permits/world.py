@@ -20,10 +20,10 @@ from salerno.adapters.keys import KeyRing
 from salerno.audit.service import AuditLog
 from salerno.audit.store import SqlAuditStore
 from salerno.audit.store import metadata as audit_metadata
-from salerno.identity.model import Participant, ParticipantRole
+from salerno.identity.model import Account, AccountRecord, Participant, ParticipantRole, PersonRole
 from salerno.identity.rules import key_id, make_document
-from salerno.identity.service import Trust
-from salerno.identity.store import SqlTrustStore
+from salerno.identity.service import Notices, Trust
+from salerno.identity.store import SqlAccountStore, SqlNoticeStore, SqlTrustStore
 from salerno.identity.store import metadata as identity_metadata
 from salerno.kernel.codes import Purpose
 from salerno.kernel.errors import Unavailable, parse_problem
@@ -46,6 +46,7 @@ from salerno.permits.model import (
 )
 from salerno.permits.remote import access_body_jobs, hub_jobs
 from salerno.permits.rules import CRITERIA
+from salerno.permits.rules.notices import NOTICES
 from salerno.permits.service import Objections, PermitDesk
 from salerno.permits.store import SqlPermitStore, TransactionJobs
 from salerno.permits.store import metadata as permits_metadata
@@ -208,7 +209,27 @@ class Node:
                 objections=self.objections,
                 procedure=self.world.procedure,
                 officers=lambda: OFFICERS,
+                notices=self.notices(connection),
             )
+
+    def notices(self, connection: Connection) -> Notices:
+        return Notices(
+            SqlNoticeStore(connection), None, self.clock, NOTICES, url=self.own.url, node=self.own.name
+        )
+
+    def add_account(self, id: str) -> None:
+        """Give somebody an account here, so that notices reach them."""
+        account = Account(
+            id=id, login=id.rpartition("#")[2], name=id, roles=(PersonRole.OFFICER,), created_at=START
+        )
+        with self.database.transaction() as connection:
+            SqlAccountStore(connection).put_account(AccountRecord(account=account, password_hash=""))
+
+    def told(self, id: str) -> list[str]:
+        """Kinds of what somebody was told here, the first one first; what follows is a second later."""
+        self.clock.advance(seconds=1)
+        with self.database.transaction() as connection:
+            return [notice.kind for notice, _ in reversed(self.notices(connection).inbox(id, limit=500))]
 
     def log(self, connection: Connection) -> AuditLog:
         return AuditLog(SqlAuditStore(connection), self.clock, self.keys, self.own.did)

@@ -6,20 +6,14 @@ A notice goes by e-mail, so it says what happened to which reference, and nothin
 from __future__ import annotations
 
 from collections.abc import Mapping
-from enum import StrEnum
+from dataclasses import dataclass
+from datetime import date
 
 from salerno.identity.model import NoticeKind
+from salerno.permits.model import ApplicationState, CountryStatus, PermitState
 from salerno.permits.model.clock import Reminder
 
-
-class Audience(StrEnum):
-    """Whom an act concerns."""
-
-    APPLICANT = "applicant"
-    OFFICERS = "officers"
-    ASSIGNEE = "assignee"
-    HOLDER = "holder"
-
+_NOT_COMPLETE = (ApplicationState.SUBMITTED, ApplicationState.PRE_SCREENING)
 
 NOTICES: Mapping[str, NoticeKind] = {
     kind.name: kind
@@ -132,7 +126,7 @@ NOTICES: Mapping[str, NoticeKind] = {
             name="question-answered",
             subject="An answer about application {reference}",
             text="The applicant has answered the question about application {reference}. The time to decide "
-            "runs again; it ends on {day}.",
+            "runs again.",
         ),
         NoticeKind(
             name="second-person-needed",
@@ -183,59 +177,86 @@ NOTICES: Mapping[str, NoticeKind] = {
 }
 """Every kind by name."""
 
-_A, _O, _H = Audience.APPLICANT, Audience.OFFICERS, Audience.HOLDER
-
-TOLD: Mapping[str, tuple[tuple[Audience, str], ...]] = {
-    "received": ((_A, "application-received"), (_O, "case-arrived")),
-    "found-complete": ((_A, "application-complete"),),
-    "assigned": ((Audience.ASSIGNEE, "case-assigned"),),
-    "information-requested": ((_A, "question-asked"),),
-    "information-given": ((Audience.ASSIGNEE, "question-answered"),),
-    "extended": ((_A, "decision-extended"),),
-    "proposed": ((_O, "second-person-needed"),),
-    "fee-estimated": ((_A, "fee-estimated"),),
-    "invoiced": ((_A, "invoiced"),),
-    "appealed": ((_O, "appealed"),),
-    "appeal-decided": ((_A, "appeal-decided"),),
-    "withdrawn": ((_O, "application-withdrawn"),),
-    "amended": ((_A, "permit-changed"), (_H, "permit-changed")),
-    "renewed": ((_A, "permit-changed"), (_H, "permit-changed")),
-    "extension-asked": ((_O, "extension-asked"),),
-    "revoked": ((_A, "permit-revoked"), (_H, "permit-revoked")),
-    "expired": ((_A, "permit-expired"),),
-    "data-requested": ((_H, "data-requested"),),
-    "data-delivered": ((_A, "data-delivered"),),
-    "results-published": ((_O, "results-published"),),
-    "deleted": ((_A, "data-deleted"),),
+OFFICERS_TOLD: Mapping[str, str] = {
+    "received": "case-arrived",
+    "assigned": "case-assigned",
+    "information-given": "question-answered",
+    "proposed": "second-person-needed",
+    "appealed": "appealed",
+    "withdrawn": "application-withdrawn",
 }
-"""Who is told what when an act happens; `decision_notice` for ``decided``, which depends on the outcome."""
+"""What officers are told when an act happens to a case."""
+
+TOLD_TO_ALL = frozenset({"received", "proposed"})
+"""Acts that all officers are told of; of the others the one who handles the case, or all when nobody does."""
 
 
-def decision_notice(outcome: str) -> str:
-    """The kind by which an applicant hears of a decision.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Telling:
+    """Something to be told: a kind with its values; what has a key is told once for ever."""
+
+    kind: str
+    values: Mapping[str, str | int]
+    key: str = ""
+
+
+def applicant_tellings(
+    case_id: str, country: str, before: CountryStatus, after: CountryStatus
+) -> tuple[Telling, ...]:
+    """What an applicant is told when an access body reports where the application stands.
+
+    Reports tell the newest status alone, so it is compared with the one before; what happened in between and
+    does not show any more is not told.
 
     Args:
-        outcome: ``full``, ``partial``, ``refusal``, ``request-instead`` or ``lapsed``.
-
-    Raises:
-        KeyError: There is no such outcome.
+        case_id: The case.
+        country: Whose access body reports.
+        before: What the hub knew.
+        after: What it knows now.
     """
-    return NOTICES[f"decided-{outcome}"].name
+    place = {"reference": case_id, "country": country}
+    due = {"day": after.due.isoformat()} if after.due else {}
+    permit = {"reference": after.permit_id or before.permit_id}
+    asked = after.asked is not None and after.asked != before.asked
+    decided = after.decided_at is not None and after.decided_at != before.decided_at
+    complete = after.state is ApplicationState.PROCESSING and before.state in _NOT_COMPLETE
+    revoked = after.permit_state is PermitState.REVOKED is not before.permit_state
+    happened: list[tuple[bool, str, Mapping[str, str]]] = [
+        (before.version == 0, "application-received", place),
+        # Without a day, as another vendor's node may report it, there is nothing to tell.
+        (asked and bool(due), "question-asked", place | due),
+        (complete and bool(due), "application-complete", place | due),
+        (after.extended and not before.extended and bool(due), "decision-extended", place | due),
+        (
+            before.state is ApplicationState.APPEALED is not after.state,
+            "appeal-decided",
+            {"reference": case_id},
+        ),
+        (decided and after.outcome is not None, f"decided-{after.outcome}", place),
+        (revoked, "permit-revoked", permit),
+    ]
+    return tuple(
+        Telling(kind=kind, values=values, key=f"{case_id}/{country}/{after.version}")
+        for true, kind, values in happened
+        if true
+    )
 
 
-def reminder_notice(reminder: Reminder, reference: str) -> tuple[str, dict[str, str | int], str]:
-    """A clock's reminder as kind, values and key of a notice; the same reminder has the same key for ever.
+def reminder_telling(reminder: Reminder, case_id: str, today: date) -> Telling:
+    """A clock's reminder to whoever owes.
 
     Args:
         reminder: From `rules.clocks.reminders_between`.
-        reference: What people call the case.
+        case_id: The case.
+        today: The day on which it is told, which may be later than the reminder's own.
     """
     clock = reminder.clock
     assert clock.due is not None
     values: dict[str, str | int] = {
         "deadline": clock.deadline.label,
-        "reference": reference,
+        "reference": case_id,
         "day": clock.due.isoformat(),
-        "count": abs((clock.due - reminder.day).days),
+        "count": abs((clock.due - today).days),
     }
-    return "deadline-missed" if reminder.missed else "deadline-near", values, reminder.key
+    kind = "deadline-missed" if reminder.missed else "deadline-near"
+    return Telling(kind=kind, values=values, key=f"{case_id}/{reminder.key}")

@@ -11,6 +11,7 @@ from salerno.permits.service.objecting import Objecting
 from salerno.permits.service.ports import (
     JobQueue,
     Journal,
+    Notices,
     Objections,
     Officers,
     Peers,
@@ -19,6 +20,7 @@ from salerno.permits.service.ports import (
     Signer,
 )
 from salerno.permits.service.registering import Registering
+from salerno.permits.service.reminding import Reminding
 
 __all__ = [
     "FORWARD",
@@ -30,6 +32,7 @@ __all__ = [
     "Filing",
     "JobQueue",
     "Journal",
+    "Notices",
     "Objecting",
     "Objections",
     "Officers",
@@ -38,9 +41,10 @@ __all__ = [
     "PermitStore",
     "Reader",
     "Registering",
+    "Reminding",
     "Signer",
 ]
 
 
-class PermitDesk(Filing, Deciding, Objecting, Registering, Ending):
+class PermitDesk(Filing, Deciding, Objecting, Registering, Ending, Reminding):
     """A node's permit desk, made per transaction; which use cases it has depends on the node's role."""

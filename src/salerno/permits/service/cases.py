@@ -20,9 +20,11 @@ from salerno.permits.model import (
     Procedure,
 )
 from salerno.permits.rules import permit_state
+from salerno.permits.rules.notices import OFFICERS_TOLD, TOLD_TO_ALL, Telling
 from salerno.permits.service.ports import (
     JobQueue,
     Journal,
+    Notices,
     Objections,
     Officers,
     Peers,
@@ -55,6 +57,7 @@ class CaseFile:
         objections: Objections | None = None,
         procedure: Procedure | None = None,
         officers: Officers = dict,
+        notices: Notices | None = None,
     ) -> None:
         self._store = store
         self._audit = audit
@@ -66,6 +69,7 @@ class CaseFile:
         self._objections = objections or Objections()
         self._procedure = procedure or Procedure()
         self._officers = officers
+        self._notices = notices
 
     def cases(self, caller: Reader, *, text: str = "", after: str = "", limit: int = PAGE) -> CasePage:
         """The caller's own applications, newest first."""
@@ -161,7 +165,28 @@ class CaseFile:
             detail=told | ({"country": country} if country else {}),
             rule=rule,
         )
+        self._tell_officers(case, act, actor, str((detail or {}).get("to", "")))
         return case
+
+    def _tell_officers(self, case: Case, act: str, actor: str, to: str) -> None:
+        """Tell an access body's officers of what concerns them; nobody of what they did themselves."""
+        kind = OFFICERS_TOLD.get(act)
+        if self._notices is None or kind is None or self._own.role is not ParticipantRole.ACCESS_BODY:
+            return
+        handler = to if act == "assigned" else case.handling.assignee
+        apart = {actor, *(conflict.officer for conflict in case.handling.conflicts)}
+        everybody = act in TOLD_TO_ALL or not (handler or act == "assigned")
+        telling = Telling(kind=kind, values={"reference": case.id})
+        for officer in self._officers() if everybody else (handler,):
+            if officer and officer not in apart:
+                self._tell(officer, telling, case.id)
+
+    def _tell(self, account_id: str, telling: Telling, case_id: str) -> bool:
+        if self._notices is None:
+            return False
+        pages = "cases" if self._own.role is ParticipantRole.ACCESS_BODY else "applications"
+        path = f"/{pages}/{case_id}"
+        return self._notices.tell(account_id, telling.kind, telling.values, path=path, key=telling.key)
 
     def _happened(
         self,

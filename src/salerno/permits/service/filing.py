@@ -28,6 +28,7 @@ from salerno.permits.rules import (
     overall_state,
     part_for,
 )
+from salerno.permits.rules.notices import applicant_tellings
 from salerno.permits.service.cases import CaseFile, no_such_case, no_such_permit
 from salerno.permits.wire import CREDENTIAL_TYPE, parse_permit
 
@@ -249,13 +250,16 @@ class Filing(CaseFile):
             raise no_such_case()
         if status.version <= case.countries[country].version:
             return case
-        permit_id = self._keep_permit(report, sender, case)
+        before, permit_id = case.countries[country], self._keep_permit(report, sender, case)
         countries = case.countries | {country: replace(status, permit_id=permit_id, undelivered="")}
         case = replace(case, countries=countries, state=overall_state(s.state for s in countries.values()))
         detail = {"outcome": status.outcome.value if status.outcome else "", "reason": status.reason}
         if status.asked:
             detail |= {"question": status.asked.question}
-        return self._keep(case, report.act, sender, country=country, detail=detail)
+        case = self._keep(case, report.act, sender, country=country, detail=detail)
+        for telling in applicant_tellings(case.id, country, before, case.countries[country]):
+            self._tell(case.applicant_id, telling, case.id)
+        return case
 
     def permits_of(self, user_id: str) -> list[IssuedPermit]:
         """The permits that name a person, newest first, with their present state."""

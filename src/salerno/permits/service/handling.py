@@ -186,7 +186,9 @@ class CaseHandling(CaseFile):
                 "The period for the decision was extended before, or is over",
                 rule="EHDS Art. 68(4)",
             )
-        return self._change(case, "extended", officer, detail={"reason": reason.strip()}, state=state)
+        return self._change(
+            case, "extended", officer, detail={"reason": reason.strip()}, state=state, extended=True
+        )
 
     def clocks(self, case_id: str) -> tuple[Clock, ...]:
         """The legal clocks of a case, the next last day first."""

@@ -99,6 +99,16 @@ class Officers(Protocol):
         ...
 
 
+class Notices(Protocol):
+    """Tells persons with an account at this node; `identity.service.Notices` in the same transaction."""
+
+    def tell(
+        self, account_id: str, kind: str, values: Mapping[str, str | int], *, path: str, key: str = ""
+    ) -> bool:
+        """Tell one person; the same key once for ever. Who has no account here is not told."""
+        ...
+
+
 class Peers(Protocol):
     """The admitted participants; `identity.service.Trust` in the same transaction."""
 
