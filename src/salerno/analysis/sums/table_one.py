@@ -21,7 +21,17 @@ from salerno.analysis.disclosure.cells import hidden_cells, merged
 from salerno.analysis.disclosure.persons import check_persons, check_some
 from salerno.analysis.model import Aggregate, Released, Result, Scope, Sums
 from salerno.analysis.questions import Factor
-from salerno.analysis.sums.columns import as_number, doubles, integers, is_listed, is_present, real
+from salerno.analysis.sums.columns import (
+    as_number,
+    cells_of,
+    integers,
+    is_listed,
+    is_present,
+    keys_of,
+    matrix,
+    real,
+    scatter,
+)
 from salerno.catalogue.model import Datatype, Variable
 
 Counts = NDArray[np.int64]
@@ -32,6 +42,11 @@ EDGES: tuple[float, ...] = (
     *range(2555, 36500, 730), 50_000, 100_000, 1_000_000,
 )  # fmt: skip
 """Edges between which numbers are counted: fine where ages, days of follow-up and calendar years are."""
+
+_WHOLE = -1
+"""The part that counts the rows of each group."""
+_UNLISTED = -1
+"""The place of values that are no agreed level."""
 
 
 @dataclass(frozen=True)
@@ -56,60 +71,60 @@ class TableOne:
         return self.group.levels if self.group else ("overall",)
 
     def local(self, view: ir.Table) -> Aggregate:
-        """One row per group with a count per level and bin."""
-        metrics: dict[str, ir.Value] = {"n": view.count()}
+        """Rows per group and level, and per group and whole number: for each column a pass over it."""
+        rows = view.filter(is_listed(view, self.group)) if self.group else view
+        parts = [self._counted(rows, _WHOLE, ibis.literal(0))]
         for place, factor in enumerate(self.factors):
-            column = view[factor.column]
-            for number, value in enumerate(factor.values):
-                metrics[f"f{place}_{number}"] = (column == value).fill_null(False).sum()
-        edges = [real(edge) for edge in EDGES]
-        for place, variable in enumerate(self.numbers):
-            present = is_present(view, variable).fill_null(False)
-            x = present.ifelse(as_number(view, variable), ibis.null("float64"))
-            metrics |= {f"x{place}_n": present.sum(), f"x{place}_sum": x.sum(), f"x{place}_sq": (x * x).sum()}
-            for number, edge in enumerate(edges):
-                metrics[f"x{place}_{number}"] = (x < edge).sum()
-        if self.group is None:
-            expression = view.aggregate(**metrics)
-        else:
-            listed = is_listed(view, self.group)
-            key = listed.ifelse(view[self.group.column], ibis.null())
-            expression = view.group_by(key=key).aggregate(**metrics)
+            levels = [(rows[factor.column] == value, number) for number, value in enumerate(factor.values)]
+            parts.append(self._counted(rows, place, ibis.cases(*levels, else_=_UNLISTED)))
+        for place, variable in enumerate(self.numbers, len(self.factors)):
+            present = rows.filter(is_present(rows, variable))
+            x = as_number(present, variable)
+            # The edges are whole, so the whole part of a number tells between which it lies.
+            within = ibis.greatest(ibis.least(x, real(EDGES[-1])), real(EDGES[0] - 1))
+            parts.append(self._counted(present, place, within.floor(), x))
         keys = (view[self.group.column],) if self.group else ()
         every = is_listed(view, self.group) if self.group else ibis.literal(True)
-        levels = tuple(
+        told = tuple(
             Released(every & view[f.column].notnull(), (*keys, view[f.column])) for f in self.factors
         )
-        whole = (Released(every, keys),)
-        return Aggregate(expression, self._sums, (*whole, *levels))
+        return Aggregate(
+            ibis.union(*parts, distinct=False) if len(parts) > 1 else parts[0],
+            self._sums,
+            (Released(every, keys), *told),
+        )
+
+    def _counted(self, rows: ir.Table, part: int, at: ir.Value, x: ir.Value | None = None) -> ir.Table:
+        """Rows by group and place: their number and, of `x`, sum and sum of squares."""
+        keys = keys_of(rows, (self.group,) if self.group else ())
+        sums = {} if x is None else {"total": x.sum(), "squares": (x * x).sum()}
+        counted = rows.group_by(**keys, at=at.cast("int64")).aggregate(n=rows.count(), **sums)
+        nothing = {} if sums else {"total": real(0), "squares": real(0)}
+        told = counted.mutate(part=ibis.literal(part, "int64"), **nothing)
+        return told.select(*keys, "part", "at", "n", "total", "squares")
 
     def _sums(self, table: pa.Table) -> Sums:
-        places = np.zeros(table.num_rows, dtype=np.int64)
-        if self.group is not None:
-            table = table.filter(table["key"].is_valid())
-            places = np.array([self.group.index(v) for v in table["key"].to_pylist()], dtype=np.int64)
+        groups = cells_of(table, (self.group,) if self.group else ())
+        part, at, n = (integers(table, name) for name in ("part", "at", "n"))
+        moments = matrix(table, ("total", "squares"))
         size = len(self.groups)
 
-        def at(values: NDArray[Any]) -> NDArray[Any]:
-            result = np.zeros((size, *values.shape[1:]), dtype=values.dtype)
-            np.add.at(result, places, values)
-            return result
+        def counts(number: int, places: Counts, width: int) -> Counts:
+            cells = np.where((part == number) & (places >= 0), groups * width + places, -1)
+            return scatter(cells, n, size * width).reshape(size, width)
 
-        n = at(integers(table, "n"))
-        sums: Sums = {"n": n}
+        sums: Sums = {"n": counts(_WHOLE, at, 1)[:, 0]}
         for place, factor in enumerate(self.factors):
-            columns = [at(integers(table, f"f{place}_{i}")) for i in range(len(factor.levels))]
-            levels = np.stack(columns, axis=1)
-            missing = n - levels.sum(axis=1)
+            levels = counts(place, at, len(factor.levels))
+            missing = sums["n"] - levels.sum(axis=1)
             sums[f"levels{place}"] = np.column_stack([levels, missing])
             sums[f"hidden{place}"] = np.zeros_like(sums[f"levels{place}"])
+        bins = np.searchsorted(EDGES, at, side="right")
         for place in range(len(self.numbers)):
-            below = np.stack([at(integers(table, f"x{place}_{i}")) for i in range(len(EDGES))], axis=1)
-            present = at(integers(table, f"x{place}_n"))
-            sums[f"bins{place}"] = np.diff(np.column_stack([np.zeros_like(present), below, present]), axis=1)
+            number = len(self.factors) + place
+            sums[f"bins{place}"] = counts(number, bins, len(EDGES) + 1)
             sums[f"joined{place}"] = np.zeros_like(sums[f"bins{place}"])
-            moments = [at(doubles(table, f"x{place}_{name}")) for name in ("sum", "sq")]
-            sums[f"moments{place}"] = np.stack(moments, axis=1)
+            sums[f"moments{place}"] = scatter(np.where(part == number, groups, -1), moments, size)
         return sums
 
     def guard(self, sums: Sums, scope: Scope) -> Sums:
