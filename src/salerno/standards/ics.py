@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import Any
 
-MEDIA_TYPE = "text/calendar; charset=utf-8"
+MEDIA_TYPE = "text/calendar"
 
 _ALARM_AT = timedelta(hours=9)
 _LOOK_AGAIN_AFTER = timedelta(hours=6)

@@ -6,10 +6,13 @@ from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 
 import pytest
+from litestar import Litestar
+from litestar.testing import TestClient
 
 from salerno.permits.model import ApplicationState, CountryStatus, Outcome, PermitState
+from salerno.permits.pages import agenda
 from salerno.permits.rules.notices import applicant_tellings
-from tests.unit.permits.world import COLLEAGUE, MARIE, OFFICER, World
+from tests.unit.permits.world import COLLEAGUE, MARIE, OFFICER, World, person
 
 A = ApplicationState
 
@@ -109,6 +112,25 @@ def test_deadlines_remind_whoever_owes_and_once(told: World) -> None:
     told.clock.advance(days=15)
     remind()
     assert told.hub.told(MARIE)[before + 1 :] == ["deadline-missed"]
+
+
+def test_officers_take_the_deadlines_of_their_cases_into_a_calendar(told: World) -> None:
+    case, other = told.submitted("FR"), told.submitted("FR")
+    told.process("FR", case.id)
+    body = told.bodies["FR"]
+    with body.desk() as desk:
+        mine, hers = desk.agenda(OFFICER), desk.agenda(COLLEAGUE)
+    assert [entry.case_id for entry in mine] == [case.id]
+    assert hers == ()
+    (running,) = [c for c in mine[0].clocks if c.deadline.name == "decision"]
+    assert running.due == told.body_case("FR", case.id).countries["FR"].due
+    app = Litestar(agenda.routes(body.desk, body.clock, "Body"), middleware=[body._middleware])
+    body.caller = person(OFFICER, "officer")
+    with TestClient(app) as client:
+        answer = client.get("/deadlines.ics")
+    assert answer.headers["content-type"] == "text/calendar; charset=utf-8"
+    assert case.id.encode() in answer.content.replace(b"\r\n ", b"")
+    assert other.id.encode() not in answer.content.replace(b"\r\n ", b"")
 
 
 NOW = datetime(2031, 3, 1, tzinfo=UTC)

@@ -11,7 +11,7 @@ from salerno.adapters.database import Opens
 from salerno.catalogue.service import Catalogue
 from salerno.identity.model import ParticipantRole
 from salerno.kernel.time import Clock
-from salerno.permits.pages import applications, cases
+from salerno.permits.pages import agenda, applications, cases
 from salerno.permits.pages.citizens import FindPerson, opt_out_routes, register_routes
 from salerno.permits.service import PermitDesk
 from salerno.web.layout import Pages
@@ -49,6 +49,7 @@ def routes(
         return [
             *register_routes(pages, open_desk),
             *cases.routes(pages, open_desk, open_catalogue, clock),
+            *agenda.routes(open_desk, clock, pages.node_name),
             *opt_out_routes(pages, open_desk, find_person),
         ]
     return []

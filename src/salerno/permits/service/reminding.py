@@ -11,6 +11,7 @@ from salerno.permits.model.clock import Clock, ClockState, Party
 from salerno.permits.rules.clocks import CLOCKS, reminders_between, route_of, running
 from salerno.permits.rules.notices import reminder_telling
 from salerno.permits.service.cases import CaseFile
+from salerno.permits.wire.agenda import Agenda
 
 _AT_ONCE = 200
 _LOOK_AHEAD = timedelta(days=max(day for row in CLOCKS.values() if row.decides for day in row.remind_days))
@@ -37,23 +38,39 @@ class Reminding(CaseFile):
             told += self._remind(case, readers, clocks, today)
         return told
 
+    def agenda(self, officer: str) -> tuple[Agenda, ...]:
+        """The clocks of the cases that an officer handles and that are not decided yet, for a calendar."""
+        self._at(ParticipantRole.ACCESS_BODY)
+        cases = [self._store.case(line.id) for line in self._lines(BoardView.MINE, officer)]
+        return tuple(
+            Agenda(case_id=case.id, reference=case.id, path=f"/cases/{case.id}", clocks=self._running(case))
+            for case in cases
+            if case is not None
+        )
+
     def _open_lines(self, today: date) -> Iterator[CaseLine]:
         """Cases before their decision whose next day is near, by that day."""
+        for line in self._lines(BoardView.OPEN):
+            if line.due is None or line.due > today + _LOOK_AHEAD:
+                return
+            yield line
+
+    def _lines(self, view: BoardView, officer: str = "") -> Iterator[CaseLine]:
+        """All lines of a list."""
         after = ""
         while True:
-            page = self._store.lines(BoardView.OPEN, today=today, after=after, limit=_AT_ONCE)
-            for line in page.lines:
-                if line.due is None or line.due > today + _LOOK_AHEAD:
-                    return
-                yield line
+            page = self._store.lines(view, officer=officer, after=after, limit=_AT_ONCE)
+            yield from page.lines
             after = page.next
             if not after:
                 return
 
-    def _owed_here(self, case: Case) -> list[Clock]:
+    def _running(self, case: Case) -> tuple[Clock, ...]:
         events, route = self._store.events(case.id), route_of(case.application)
-        clocks = running(events, self._own.country, self._clock.now(), route=route)
-        return [clock for clock in clocks if clock.turn == Party.ACCESS_BODY]
+        return running(events, self._own.country, self._clock.now(), route=route)
+
+    def _owed_here(self, case: Case) -> list[Clock]:
+        return [clock for clock in self._running(case) if clock.turn == Party.ACCESS_BODY]
 
     def _in_charge(self, case: Case) -> Iterable[str]:
         return (case.handling.assignee,) if case.handling.assignee else self._officers()
