@@ -2,8 +2,8 @@
 
 Thirty holders have thirty machines; here they share this one's cores. So the time of a round is told as what
 has to follow on each other: one holder's processor time for its share, and the hub's for taking all shares
-and leading the round; both are measured by thread, on nodes that are warm, and the hub's includes the
-question's openings. Wall time of the whole space on this machine is told beside it.
+and leading the round; both are measured by thread, one at a time, on nodes that are warm, and the
+hub's includes the question's openings. Wall time of the whole space on this machine is told beside it.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import statistics
 import tempfile
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -23,6 +24,7 @@ from salerno.analysis.service.answering import Answering
 from salerno.analysis.service.coordinator import Coordinator
 from salerno.nodes.local import LocalSpace
 
+_alone = threading.Lock()
 QUESTION = {"method": "glm", "formula": "y ~ x1 + x2 + x3", "family": "binomial"}
 
 
@@ -66,13 +68,17 @@ def measure(holders: int, rows: int) -> dict[str, float]:
 
 
 def timed(function: Callable[..., Any], kept: list[float]) -> Callable[..., Any]:
-    """The function, with its thread's processor time in milliseconds kept."""
+    """The function, with its thread's processor time in milliseconds kept.
+
+    One call at a time: thirty threads that take turns on two cores would each pay for the others.
+    """
     inner = getattr(function, "inner", function)
 
     def call(*arguments: Any) -> Any:
-        began = time.thread_time()
-        result = inner(*arguments)
-        kept.append((time.thread_time() - began) * 1000)
+        with _alone:
+            began = time.thread_time()
+            result = inner(*arguments)
+            kept.append((time.thread_time() - began) * 1000)
         return result
 
     call.inner = inner  # type: ignore[attr-defined]

@@ -220,7 +220,7 @@ def test_a_holder_computes_only_on_genuine_totals(make_space, three_tables, chan
 
 
 def without_tags(space, share: Share, at: int) -> Share:
-    header = replace(header_of(share), tags={})
+    header = replace(header_of(share), tags=b"")
     return render_share(header, share.words, space.holders[at].keys, space.holders[at].who.did)
 
 

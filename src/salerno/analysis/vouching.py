@@ -11,6 +11,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 from collections.abc import Sequence
+from functools import lru_cache
 
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
@@ -18,7 +19,7 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from salerno.analysis.model import ArraySpec
 from salerno.kernel.values import canonical
 
-_TAG_BYTES = 16
+TAG_BYTES = 16
 
 
 class Voucher:
@@ -32,18 +33,29 @@ class Voucher:
     def __init__(self, context: bytes, arrays: Sequence[ArraySpec]) -> None:
         self._place = hashlib.sha256(context).digest() + hashlib.sha256(canonical(arrays)).digest()
 
-    def tag(self, secret: bytes, sender: str, words_sha256: str) -> str:
-        """The tag of a share, hexadecimal.
+    def tag(self, secret: bytes, sender: str, words_sha256: str) -> bytes:
+        """The tag of a share.
 
         Args:
             secret: X25519 secret of the sender and the holder that the tag is for.
             sender: DID of the holder whose share it is; it keeps a tag from being sent back.
             words_sha256: SHA-256 of the share's words, hexadecimal.
         """
-        key = HKDF(algorithm=SHA256(), length=32, salt=None, info=b"salerno share tag 1").derive(secret)
         content = self._place + bytes.fromhex(words_sha256) + sender.encode()
-        return hmac.digest(key, content, "sha256")[:_TAG_BYTES].hex()
+        return hmac.digest(_key(secret), content, "sha256")[:TAG_BYTES]
 
-    def proves(self, tag: str, secret: bytes, sender: str, words_sha256: str) -> bool:
-        """Whether a tag is the one that the sender makes of these words in this round."""
-        return hmac.compare_digest(tag.encode(), self.tag(secret, sender, words_sha256).encode())
+    def tags(self, secrets: Sequence[bytes | None], sender: str, words_sha256: str) -> bytes:
+        """The tags for all holders of a round; zeros for the one without a secret, the sender itself."""
+        empty = bytes(TAG_BYTES)
+        return b"".join(self.tag(s, sender, words_sha256) if s else empty for s in secrets)
+
+    def proves(self, tags: bytes, place: int, secret: bytes, sender: str, words_sha256: str) -> bool:
+        """Whether the tag at a place is the one that the sender makes of these words in this round."""
+        found = tags[place * TAG_BYTES : (place + 1) * TAG_BYTES]
+        return hmac.compare_digest(found, self.tag(secret, sender, words_sha256))
+
+
+@lru_cache(maxsize=1024)
+def _key(secret: bytes) -> bytes:
+    # The same peers vouch for each other in every round.
+    return HKDF(algorithm=SHA256(), length=32, salt=None, info=b"salerno share tag 1").derive(secret)

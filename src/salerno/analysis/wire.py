@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Generic, Protocol, TypeVar
 
 import numpy as np
@@ -56,7 +56,7 @@ class _Envelope(Generic[T]):
 class _Tags:
     """The part of a `ShareHeader` that another holder reads."""
 
-    tags: dict[str, str] = field(default_factory=dict)
+    tags: bytes = b""
 
 
 _TYPES: Mapping[type, str] = {
@@ -126,7 +126,7 @@ def read_stored(token: str, kind: type[T]) -> T:
     return _read(read_payload(token), kind, "the stored message").body
 
 
-def read_tags(header: str) -> Mapping[str, str]:
+def read_tags(header: str) -> bytes:
     """The tags in a share's signed header, NOT verified: each proves itself, see `vouching`.
 
     Raises:

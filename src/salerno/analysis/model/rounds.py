@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -66,7 +65,7 @@ class ShareHeader:
     Args:
         scope: Digest of the agreed scope.
         refusal: Problem JSON when the holder refuses; the share then has no words.
-        tags: By the other holder's DID what proves the share to it; see `vouching`.
+        tags: What proves the share to each other holder, one after the other as in `holders`; see `vouching`.
     """
 
     question_id: str
@@ -76,7 +75,7 @@ class ShareHeader:
     holders: tuple[str, ...]
     arrays: tuple[ArraySpec, ...]
     words_sha256: str
-    tags: Mapping[str, str] = field(default_factory=dict)
+    tags: bytes = b""
     refusal: dict[str, Any] | None = None
 
 

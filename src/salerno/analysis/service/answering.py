@@ -202,15 +202,16 @@ class Answering:
         ):
             raise Refused("share-misplaced", "The shares are not those that the coordinator signed for")
         own = self._parts.own.did
+        place = scope.holders.index(own)
         voucher = Voucher(self._context(replay, call.round - 1), layout)
         for did, share in zip(scope.holders, work.previous, strict=True):
             if did == own:
                 if share != last.share:
                     raise Refused("share-altered", "This holder's own share came back altered")
                 continue
-            tag = read_tags(share.header).get(own, "")
+            tags, words_sha256 = read_tags(share.header), words_digest(share.words)
             # A share without the right tag may still be signed, and what is wrong with it is said then.
-            if not voucher.proves(tag, self._secret(did), did, words_digest(share.words)):
+            if not voucher.proves(tags, place, self._secret(did), did, words_sha256):
                 self._check_signed(did, share, _header(call, call.round - 1, scope.holders, layout, b""))
         return layout, add(layout, [parse_words(share.words) for share in work.previous])
 
@@ -275,8 +276,8 @@ class Answering:
             words = mask(encoded, own=own, holders=scope.holders, secrets=secrets, context=context)
         data = render_words(words)
         header = _header(call, call.round, scope.holders, encoded.arrays, data)
-        voucher = Voucher(context, encoded.arrays)
-        tags = {did: voucher.tag(secret, own, header.words_sha256) for did, secret in secrets.items()}
+        vouched = [secrets.get(did) for did in scope.holders]
+        tags = Voucher(context, encoded.arrays).tags(vouched, own, header.words_sha256)
         return render_share(replace(header, tags=tags), data, self._parts.keys, own), encoded.arrays
 
     def _context(self, replay: _Replay, number: int) -> bytes:

@@ -14,15 +14,16 @@ SECRET, WORDS = b"s" * 32, hashlib.sha256(b"words").hexdigest()
 
 def test_a_tag_proves_one_share_of_one_sender_in_one_round() -> None:
     voucher = Voucher(b"round 1", LAYOUT)
-    tag = voucher.tag(SECRET, "a", WORDS)
-    assert voucher.proves(tag, SECRET, "a", WORDS)
-    assert not voucher.proves(tag, SECRET, "b", WORDS)  # sent back to its sender
-    assert not voucher.proves(tag, b"t" * 32, "a", WORDS)
-    assert not voucher.proves(tag, SECRET, "a", hashlib.sha256(b"others").hexdigest())
-    assert not Voucher(b"round 2", LAYOUT).proves(tag, SECRET, "a", WORDS)
-    assert not Voucher(b"round 1", ()).proves(tag, SECRET, "a", WORDS)
-    for bad in ("", tag[:-1], "é", tag.upper() + "0"):
-        assert not voucher.proves(bad, SECRET, "a", WORDS)
+    tags = voucher.tags([b"t" * 32, None, SECRET], "b", WORDS)
+    assert voucher.proves(tags, 2, SECRET, "b", WORDS)
+    assert voucher.proves(tags, 0, b"t" * 32, "b", WORDS)
+    assert not voucher.proves(tags, 0, SECRET, "b", WORDS)  # another holder's
+    assert not voucher.proves(tags, 2, SECRET, "c", WORDS)  # sent back to its sender
+    assert not voucher.proves(tags, 2, SECRET, "b", hashlib.sha256(b"others").hexdigest())
+    assert not Voucher(b"round 2", LAYOUT).proves(tags, 2, SECRET, "b", WORDS)
+    assert not Voucher(b"round 1", ()).proves(tags, 2, SECRET, "b", WORDS)
+    for bad in (b"", tags[:-1], tags[:16]):
+        assert not voucher.proves(bad, 2, SECRET, "b", WORDS)
 
 
 def test_a_tag_is_what_two_versions_agree_on() -> None:
@@ -32,4 +33,4 @@ def test_a_tag_is_what_two_versions_agree_on() -> None:
     layout = b'[{"kind":"i","name":"n","shape":[2]}]'
     place = hashlib.sha256(b"round 1").digest() + hashlib.sha256(layout).digest()
     told = hmac.digest(key, place + bytes.fromhex(WORDS) + b"a", "sha256")
-    assert Voucher(b"round 1", LAYOUT).tag(SECRET, "a", WORDS) == told.hex()[:32]
+    assert Voucher(b"round 1", LAYOUT).tag(SECRET, "a", WORDS) == told[:16]
