@@ -102,7 +102,7 @@ def read_header(token: str) -> dict[str, Any]:
     Raises:
         Invalid: It is no token.
     """
-    return _read_part(token, 0)
+    return dict(_parse_header(_part(token, 0)))
 
 
 def read_claims(token: str) -> dict[str, Any]:
@@ -111,7 +111,7 @@ def read_claims(token: str) -> dict[str, Any]:
     Raises:
         Invalid: It is no token.
     """
-    return _read_part(token, 1)
+    return _parse(_part(token, 1))
 
 
 def read_payload(token: str) -> bytes:
@@ -120,22 +120,32 @@ def read_payload(token: str) -> bytes:
     Raises:
         Invalid: It is no token.
     """
-    return _decode_part(token, 1)
+    return _decode(_part(token, 1))
 
 
-def _read_part(token: str, number: int) -> dict[str, Any]:
+def _part(token: str, number: int) -> str:
+    parts = token.split(".")
+    if len(parts) != 3 or len(token) > MAX_TOKEN_BYTES:
+        raise _malformed()
+    return parts[number]
+
+
+@lru_cache(maxsize=1024)
+def _parse_header(part: str) -> dict[str, Any]:
+    # All that one key signs of one kind begins with the same header.
+    return _parse(part)
+
+
+def _parse(part: str) -> dict[str, Any]:
     try:
-        return from_json(_decode_part(token, number), dict[str, Any], what="the token")
+        return from_json(_decode(part), dict[str, Any], what="the token")
     except Invalid as error:
         raise _malformed() from error
 
 
-def _decode_part(token: str, number: int) -> bytes:
-    parts = token.split(".")
+def _decode(part: str) -> bytes:
     try:
-        if len(parts) != 3 or len(token) > MAX_TOKEN_BYTES:
-            raise ValueError("not three parts, or too long")
-        decoded: bytes = urlsafe_b64decode(parts[number].encode("ascii"))
+        decoded: bytes = urlsafe_b64decode(part.encode("ascii"))
     except ValueError as error:
         raise _malformed() from error
     return decoded
