@@ -236,9 +236,9 @@ def test_nobody_is_opted_out_twice_at_once(database: Database) -> None:
 
 def test_the_secret_is_made_once(database: Database) -> None:
     with database.transaction() as connection:
-        first = SqlPermitStore(connection).opt_out_secret()
+        first = SqlPermitStore(connection).secret("opt-out")
     with database.transaction() as connection:
-        assert SqlPermitStore(connection).opt_out_secret() == first
+        assert SqlPermitStore(connection).secret("opt-out") == first
     assert len(first) == 32
 
 

@@ -279,6 +279,31 @@ def revoke(
         print(f"{revoked.id} is {revoked.state}")
 
 
+@permits.command()
+def reidentify(
+    id: Annotated[str, typer.Argument(metavar="PERMIT", help="Permit under which the pseudonym was seen.")],
+    pseudonym: Annotated[str, typer.Argument(metavar="PSEUDONYM", help="The pseudonym.")],
+    reason: Annotated[str, typer.Option("--reason", help="Why: a significant finding (Art. 58(3)), say.")],
+    at: At = "",
+    as_json: Json = False,
+) -> None:
+    """Ask to take a pseudonym back; another officer confirms it and is told the identifier (officers)."""
+    asked = session_at(at).reidentify(id, pseudonym, reason)
+    if as_json:
+        output.print_json(asked)
+    else:
+        print(f"Asked as {asked['id']}; another officer runs: salerno permit confirm-reidentification")
+
+
+@permits.command("confirm-reidentification")
+def confirm_reidentification(
+    id: Annotated[str, typer.Argument(metavar="ID", help="What the first officer was told.")],
+    at: At = "",
+) -> None:
+    """Confirm what another officer asked, and print the identifier (officers)."""
+    print(session_at(at).confirm_reidentification(id))
+
+
 def _assessment(session: Any, path: str | None, *, all_met: bool) -> dict[str, Any]:
     from salerno.kernel.errors import Invalid
 

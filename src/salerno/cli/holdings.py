@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Annotated, Any
 
 import typer
@@ -160,3 +161,28 @@ def deletions(folder: NodeFolder, as_json: Json = False) -> None:
         return
     rows = [(d.permit, d.deleted_at, d.files, d.size_bytes, d.entry, d.sent_at or "not yet") for d in found]
     output.print_table(("permit", "deleted", "files", "bytes", "log entry", "proved"), rows)
+
+
+@app.command()
+def pseudonymise(
+    folder: NodeFolder,
+    permit: Annotated[str, typer.Argument(metavar="PERMIT", help="The permit that the data are for.")],
+    column: Annotated[str, typer.Option(help="Column with the person's identifier.")],
+) -> None:
+    """Copy CSV from standard input to standard output, with the permit's pseudonyms for identifiers."""
+    import csv
+
+    from salerno.kernel.errors import Invalid, near
+    from salerno.nodes.assemble import open_node
+
+    rows = csv.DictReader(sys.stdin)
+    names = list(rows.fieldnames or ())
+    if column not in names:
+        raise Invalid("unknown-column", f"The file has no column {column!r}", remedy=near(column, names))
+    with open_node(folder) as node:
+        pseudonyms = node.pseudonyms.of(permit)
+    writer = csv.DictWriter(sys.stdout, names, lineterminator="\n")
+    writer.writeheader()
+    for row in rows:
+        named = row[column].strip()
+        writer.writerow({**row, column: pseudonyms.of(named) if named else ""})

@@ -388,6 +388,21 @@ class Session:
         id = permit.id if isinstance(permit, Permit) else permit
         return list(self._link.get(f"/api/deletions?permit={quote(id, safe='')}"))
 
+    def reidentify(self, permit: str | Permit, pseudonym: str, reason: str) -> dict[str, Any]:
+        """Ask, as an officer, to take a pseudonym back: for a significant finding (Art. 58(3)), say.
+
+        Returns:
+            The request; its ``id`` is what another officer gives to `confirm_reidentification`.
+        """
+        id = permit.id if isinstance(permit, Permit) else permit
+        asked = {"permit": id, "pseudonym": pseudonym, "reason": reason}
+        return dict(self._link.post("/api/reidentifications", asked))
+
+    def confirm_reidentification(self, id: str) -> str:
+        """The identifier behind a pseudonym, for the officer who confirms what another one asked."""
+        path = f"/api/reidentifications/{quote(id, safe='')}/confirm"
+        return str(self._link.post(path, {})["identifier"])
+
     def _change(self, permits: Sequence[str | Permit], kind: str) -> Application:
         ids = [permit if isinstance(permit, str) else permit.id for permit in permits]
         begun = self._link.post("/api/applications/changes", {"permits": ids, "kind": kind})

@@ -32,7 +32,13 @@ from salerno.kernel.time import Clock
 from salerno.nodes.migrate import migrate
 from salerno.nodes.settings import OPT_OUT_LEVELS_FILE, NodeSettings, load_settings
 from salerno.permits.model import DataPermit, OptOutLevel, Procedure
-from salerno.permits.remote import HttpDeletions, HttpOptOuts, HttpPermitStatus, HttpStatusLists
+from salerno.permits.remote import (
+    HttpDeletions,
+    HttpOptOuts,
+    HttpPermitStatus,
+    HttpPseudonyms,
+    HttpStatusLists,
+)
 from salerno.permits.rules import parse_levels
 from salerno.permits.rules.notices import NOTICES
 from salerno.permits.service import Objections, PermitDesk
@@ -258,6 +264,11 @@ class Node:
             HttpDeletions(self.peer, self.participant, body).prove,
             self.clock,
         )
+
+    @cached_property
+    def pseudonyms(self) -> HttpPseudonyms:
+        """A holder's pseudonyms under each permit."""
+        return HttpPseudonyms(self.peer, self.participant, self.settings.access_body, self.vault)
 
     def render_status_list(self, revoked: Sequence[int]) -> str:
         """An access body's status list of permits, signed."""

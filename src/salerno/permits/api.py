@@ -31,7 +31,9 @@ from salerno.permits.model import (
     OptOutList,
     PermitState,
     Proposal,
+    PseudonymKey,
     RegisterPage,
+    Reidentification,
     StatusReport,
     Terms,
     Verdict,
@@ -146,6 +148,22 @@ class DeletionBody:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ReidentifyBody:
+    """What an officer sends to have a pseudonym taken back."""
+
+    permit: str
+    pseudonym: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IdentifierAnswer:
+    """What the officer who confirms is told."""
+
+    identifier: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PermitStatusAnswer:
     """What a holder or environment sees of a permit."""
 
@@ -171,6 +189,7 @@ def routes(
             *_officer(open_desk),
             *_citizen(open_desk, find_person),
             *_deliveries(open_desk),
+            *_reidentifying(open_desk),
         ]
     return []
 
@@ -434,7 +453,42 @@ def _deliveries(open_desk: Opens[PermitDesk]) -> list[ControllerRouterHandler]:
         with open_desk() as desk:
             desk.prove_deleted(proved.permit, proved.receipt, caller_of(request).id)
 
-    return [receive, permit_status, opt_outs, deletion]
+    @get("/api/exchange/pseudonym-key", guards=[needs(ParticipantRole.HOLDER)], sync_to_thread=False)
+    def key_of_pseudonyms(request: Anyone, permit: FromQuery[str]) -> PseudonymKey:
+        """What the holder that asks makes the pseudonyms of a permit with."""
+        with open_desk() as desk:
+            return desk.pseudonym_key_for(caller_of(request).id, permit)
+
+    return [receive, permit_status, opt_outs, deletion, key_of_pseudonyms]
+
+
+def _reidentifying(open_desk: Opens[PermitDesk]) -> list[ControllerRouterHandler]:
+    officer = [needs(PersonRole.OFFICER)]
+
+    @get("/api/reidentifications", guards=officer, sync_to_thread=False)
+    def asked() -> list[Reidentification]:
+        """Pseudonyms that were asked to be taken back, and by whom."""
+        with open_desk() as desk:
+            return desk.reidentifications()
+
+    @post("/api/reidentifications", guards=officer, sync_to_thread=False)
+    def ask(request: Anyone, body: RawBody) -> Reidentification:
+        """Ask to take a pseudonym back."""
+        given = from_json(body, ReidentifyBody, what="the request")
+        with open_desk() as desk:
+            return desk.ask_reidentification(
+                given.permit, given.pseudonym, given.reason, caller_of(request).id
+            )
+
+    @post(
+        "/api/reidentifications/{asked_id:str}/confirm", guards=officer, status_code=200, sync_to_thread=False
+    )
+    def confirm(request: Anyone, asked_id: FromPath[str]) -> IdentifierAnswer:
+        """Confirm what another officer asked; the answer is the identifier."""
+        with open_desk() as desk:
+            return IdentifierAnswer(identifier=desk.confirm_reidentification(asked_id, caller_of(request).id))
+
+    return [asked, ask, confirm]
 
 
 def status_lists(open_desk: Opens[PermitDesk], render: RenderStatusList) -> list[ControllerRouterHandler]:

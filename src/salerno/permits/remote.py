@@ -15,8 +15,8 @@ from salerno.identity.model import Credential, Participant
 from salerno.kernel.errors import Invalid, NotFound, Refused, SalernoError, Unavailable
 from salerno.kernel.time import Clock
 from salerno.kernel.values import from_json, from_plain, to_json, to_plain
-from salerno.permits.model import CasePart, DataPermit, OptOutList, PermitState, StatusReport
-from salerno.permits.rules import check_list, is_final
+from salerno.permits.model import CasePart, DataPermit, OptOutList, PermitState, PseudonymKey, StatusReport
+from salerno.permits.rules import Pseudonyms, check_list, is_final
 from salerno.permits.service import FORWARD, REPORT, PermitDesk
 from salerno.permits.wire import is_revoked
 
@@ -235,6 +235,39 @@ class HttpDeletions:
         """Send the receipt of a permit's deletion; a second time does no harm."""
         body = {"permit": permit, "receipt": to_plain(receipt)}
         self._peer.call(self._find(self._access_body), "POST", "/api/exchange/deletions", json=body)
+
+
+class HttpPseudonyms:
+    """The pseudonyms of permits; their keys are kept sealed with all else that is kept under the permit.
+
+    Args:
+        peer: Sends signed calls.
+        find: Finds the access body by DID.
+        access_body: DID of the access body in charge.
+        vault: Where the keys are kept, until the permit ends.
+    """
+
+    def __init__(self, peer: Peer, find: Find, access_body: str, vault: Vault) -> None:
+        self._peer = peer
+        self._find = find
+        self._access_body = access_body
+        self._vault = vault
+
+    def of(self, permit_id: str) -> Pseudonyms:
+        """What makes the pseudonyms of a permit.
+
+        Raises:
+            Refused: The permit is for anonymised data, or has ended.
+            Unavailable: No key is kept, and the access body cannot be asked.
+        """
+        key = self._vault.read(permit_id, "pseudonyms")
+        if key is None:
+            path = f"/api/exchange/pseudonym-key?permit={quote(permit_id, safe='')}"
+            answer = self._peer.call(self._find(self._access_body), "GET", path)
+            given = from_plain(answer, PseudonymKey, what="the key of pseudonyms")
+            key = given.key
+            self._vault.write(permit_id, "pseudonyms", key, until=given.until)
+        return Pseudonyms(key)
 
 
 class HttpOptOuts:

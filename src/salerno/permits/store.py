@@ -47,6 +47,7 @@ from salerno.permits.model import (
     IssuedPermit,
     OptOut,
     PermitState,
+    Reidentification,
     Turn,
 )
 from salerno.permits.rules import CLOSED_STATES, TURNS
@@ -164,6 +165,14 @@ _deletions = Table(
     Column("holder", Text, primary_key=True),
     Column("entry", Integer, primary_key=True, autoincrement=False),
     Column("deleted_at", Text, nullable=False),
+    Column("value", Text, nullable=False),
+)
+
+_reidentifications = Table(
+    "permits_reidentification",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("asked_at", Text, nullable=False),
     Column("value", Text, nullable=False),
 )
 
@@ -345,11 +354,11 @@ class SqlPermitStore:
         rows = self._connection.execute(query)
         return [from_json(row.value, IssuedPermit, what="the stored permit") for row in rows]
 
-    def opt_out_secret(self) -> bytes:
+    def secret(self, name: str) -> bytes:
         """See `service.ports.OptOutStore`."""
         # Two first calls at once agree on the one that was stored.
-        self._put(_secrets, {"name": "opt-out"}, {"value": secrets.token_hex(32)}, overwrite=False)
-        row = self._connection.execute(select(_secrets.c.value).where(_secrets.c.name == "opt-out")).one()
+        self._put(_secrets, {"name": name}, {"value": secrets.token_hex(32)}, overwrite=False)
+        row = self._connection.execute(select(_secrets.c.value).where(_secrets.c.name == name)).one()
         return bytes.fromhex(row.value)
 
     def opt_outs(self, person: str | None = None) -> list[OptOut]:
@@ -449,6 +458,26 @@ class SqlPermitStore:
         )
         rows = self._connection.execute(query).scalars()
         return [from_json(value, DeletionProof, what="the stored proof") for value in rows]
+
+    def put_reidentification(self, one: Reidentification) -> None:
+        """See `service.ports.EndingStore`."""
+        values = {"asked_at": to_text(one.asked_at), "value": to_json(one).decode()}
+        self._put(_reidentifications, {"id": one.id}, values)
+
+    def reidentification(self, id: str) -> Reidentification | None:
+        """See `service.ports.EndingStore`."""
+        row = self._one(
+            select(_reidentifications.c.value).where(_reidentifications.c.id == id).with_for_update()
+        )
+        return None if row is None else from_json(row.value, Reidentification, what="the stored value")
+
+    def reidentifications(self) -> list[Reidentification]:
+        """See `service.ports.EndingStore`."""
+        query = select(_reidentifications.c.value).order_by(
+            _reidentifications.c.asked_at, _reidentifications.c.id
+        )
+        rows = self._connection.execute(query).scalars()
+        return [from_json(value, Reidentification, what="the stored value") for value in rows]
 
     def _one(self, query: Any) -> Row[Any] | None:
         return self._connection.execute(query).one_or_none()

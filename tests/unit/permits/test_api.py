@@ -70,6 +70,10 @@ ROUTES: list[tuple[str, str, str, Any, str, int]] = [
     ("FR", "GET", "/api/exchange/opt-outs?permit=none&dataset=d", None, "holder", 404),
     ("FR", "POST", "/api/exchange/deletions", {}, "holder", 422),
     ("FR", "GET", "/api/deletions?permit=none", None, "officer", 404),
+    ("FR", "GET", "/api/exchange/pseudonym-key?permit=none", None, "holder", 404),
+    ("FR", "GET", "/api/reidentifications", None, "officer", 200),
+    ("FR", "POST", "/api/reidentifications", {}, "officer", 422),
+    ("FR", "POST", "/api/reidentifications/{asked}/confirm", None, "officer", 404),
     ("FR", "GET", "/api/opt-out", None, "citizen", 200),
     ("FR", "POST", "/api/opt-out", {"opted_out": True}, "citizen", 200),
     ("FR", "GET", "/api/opt-out/receipts/{index}", None, "citizen", 404),
@@ -110,9 +114,11 @@ def test_each_route_is_open_to_its_role_alone(
     may = {route[4] for route in ROUTES if route[:3] == (node, method, path)}
     for name, caller in callers(world).items():
         if name not in may:
-            got = target.status(method, path.format(case=case.id, index=10**6), body, caller=caller)
+            got = target.status(
+                method, path.format(case=case.id, index=10**6, asked="none"), body, caller=caller
+            )
             assert (name, got) == (name, 401 if name == "nobody" else 403)
-    path = path.format(case=case.id, index=10**6)
+    path = path.format(case=case.id, index=10**6, asked="none")
     assert target.status(method, path, body, caller=callers(world)[role]) == status
 
 
@@ -123,7 +129,7 @@ def test_the_register_is_public(world: World) -> None:
 
 
 def test_every_route_is_in_the_matrix(world: World) -> None:
-    names = {"case": "{case_id:str}", "index": "{index:int}"}
+    names = {"case": "{case_id:str}", "index": "{index:int}", "asked": "{asked_id:str}"}
     listed = {(route[1], route[2].split("?")[0].format(**names)) for route in ROUTES}
     made = {
         (method, path)

@@ -41,6 +41,7 @@ from salerno.permits.model.ending import DeletionProof
 from salerno.permits.model.opt_out import EVERYTHING, OptOut, OptOutLevel, OptOutList
 from salerno.permits.model.permit import DataPermit, IssuedPermit, PermitState
 from salerno.permits.model.policy import DisclosurePolicy
+from salerno.permits.model.pseudonym import PseudonymKey, Reidentification
 
 __all__ = [
     "EVERYTHING",
@@ -75,8 +76,10 @@ __all__ = [
     "PermitState",
     "Procedure",
     "Proposal",
+    "PseudonymKey",
     "RegisterEntry",
     "RegisterPage",
+    "Reidentification",
     "StatusReport",
     "Terms",
     "Turn",

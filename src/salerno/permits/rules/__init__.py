@@ -31,6 +31,7 @@ from salerno.permits.rules.permit import (
     permit_state,
 )
 from salerno.permits.rules.policy import MEANINGS, PRESETS, SOURCES, parse_policy, preset, preset_of
+from salerno.permits.rules.pseudonym import Pseudonyms, pseudonym_key
 from salerno.permits.rules.states import (
     ACTS,
     APPLICATION_STATES,
@@ -56,6 +57,7 @@ __all__ = [
     "SOURCES",
     "TURNS",
     "Gap",
+    "Pseudonyms",
     "binds",
     "can_grant",
     "can_step",
@@ -81,6 +83,7 @@ __all__ = [
     "permit_state",
     "preset",
     "preset_of",
+    "pseudonym_key",
     "route_of",
     "running",
 ]

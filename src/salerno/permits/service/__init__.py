@@ -19,6 +19,7 @@ from salerno.permits.service.ports import (
     Reader,
     Signer,
 )
+from salerno.permits.service.pseudonyms import Pseudonymising
 from salerno.permits.service.registering import Registering
 from salerno.permits.service.reminding import Reminding
 
@@ -46,5 +47,5 @@ __all__ = [
 ]
 
 
-class PermitDesk(Filing, Deciding, Objecting, Registering, Ending, Reminding):
+class PermitDesk(Filing, Deciding, Objecting, Registering, Ending, Reminding, Pseudonymising):
     """A node's permit desk, made per transaction; which use cases it has depends on the node's role."""

@@ -116,7 +116,7 @@ class Objecting(CaseFile):
         ):
             raise no_such_permit()
         permit = issued.permit
-        salt = list_salt(self._store.opt_out_secret(), holder_did, permit.id, dataset)
+        salt = list_salt(self._store.secret("opt-out"), holder_did, permit.id, dataset)
         # The instant is taken before the register is read: nobody who had opted out by then is missing.
         as_of = self._clock.now()
         if permit.opt_out_exception:

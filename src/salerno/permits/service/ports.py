@@ -22,6 +22,7 @@ from salerno.permits.model import (
     IssuedPermit,
     OptOut,
     OptOutLevel,
+    Reidentification,
 )
 
 
@@ -234,8 +235,8 @@ class Objections:
 class OptOutStore(Protocol):
     """The register of opt-outs, the one place that says in clear who opted out."""
 
-    def opt_out_secret(self) -> bytes:
-        """The secret that holders' salts are derived from, 32 bytes; made at the first call."""
+    def secret(self, name: str) -> bytes:
+        """A secret of this access body, 32 bytes; made at the first call."""
         ...
 
     def opt_outs(self, person: str | None = None) -> list[OptOut]:
@@ -276,6 +277,18 @@ class EndingStore(Protocol):
 
     def deletions(self, permit_id: str) -> list[DeletionProof]:
         """A permit's proofs, oldest first."""
+        ...
+
+    def put_reidentification(self, one: Reidentification) -> None:
+        """Keep it, new or with its confirmation."""
+        ...
+
+    def reidentification(self, id: str) -> Reidentification | None:
+        """The one of this identifier."""
+        ...
+
+    def reidentifications(self) -> list[Reidentification]:
+        """All, oldest first."""
         ...
 
 
