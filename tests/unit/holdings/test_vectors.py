@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 import ibis
@@ -11,13 +12,18 @@ import ibis.expr.types as ir
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
 import pytest
 
 from salerno.analysis.methods import method_of
 from salerno.analysis.model import Result
+from salerno.analysis.sums.columns import every
 from salerno.holdings.engine import blocks, vectors
 from salerno.holdings.engine.numbers import bind
 from salerno.holdings.engine.operations import NotVectors, Unmet
+from salerno.holdings.engine.source import Source
+from salerno.holdings.engine.sources import open_source
 from salerno.holdings.model import NO_NUMBERS, Numbers
 from tests.unit.analysis.methods.harness import run_views, scope_of, views_of
 
@@ -238,3 +244,45 @@ def _numbers(result: Result) -> list[float]:
         return [float(value)] if isinstance(value, (int, float)) else []
 
     return walk(result.result)
+
+
+@pytest.fixture
+def source(frame: pd.DataFrame, tmp_path: Path) -> Iterator[Source]:
+    rows = pa.Table.from_pandas(frame, preserve_index=False)
+    some = rows.set_column(0, "x0", pc.if_else(pc.greater(rows["x1"], 2.0), None, rows["x0"]))
+    pq.write_table(rows, tmp_path / "whole.parquet")
+    pq.write_table(some, tmp_path / "some.parquet")
+    with open_source(str(tmp_path)) as opened:
+        yield opened
+
+
+@pytest.mark.parametrize("name", ["whole", "some"])
+def test_rounds_with_other_numbers_on_a_source(source: Source, name: str) -> None:
+    """Held rows, rows that the engine filters, and a sum over missing values, which is the engine's own."""
+    table = source.table(name)
+    number = ibis.param("float64")
+    for rows in (table, table.filter(table.x0.abs() < 1e300), table.filter(table.x0.abs() < 1.0)):
+        expression = rows.aggregate(t=(rows.x2 * number).sum(), n=rows.count(), **products(rows))
+        for value in (0.5, -2.0):
+            numbers = {number.op(): value}
+            wanted = source.fetch(bind(expression, numbers))
+            assert rows_of(source.sums(expression, numbers))[0] == pytest.approx(
+                rows_of(wanted)[0], rel=1e-11
+            )
+
+
+def test_what_is_known_of_held_rows(source: Source) -> None:
+    whole, some = source.table("whole"), source.table("some")
+    positive = whole.years > 0
+    assert not source.is_met(whole, positive)  # nothing is held yet
+    read = whole.filter(positive)
+    source.sums(read.aggregate(z=read.years.sum(), **products(read)))
+    columns = every([whole[name].abs() < 1e9 for name in ("x0", "x1", "x2", "x3", "years")])
+    assert source.is_met(whole, columns)
+    assert source.is_met(whole, columns)
+    assert not source.is_met(whole, columns & (whole.x0 < 0))
+    assert not source.is_met(whole, positive)  # a query of other columns
+    source.sums(some.aggregate(z=some.years.sum(), **products(some)))
+    assert not source.is_met(
+        some, every([some[name].abs() < 1e9 for name in ("x0", "x1", "x2", "x3", "years")])
+    )
