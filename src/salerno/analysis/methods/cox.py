@@ -33,8 +33,9 @@ from salerno.analysis.methods._cox_question import model_of
 from salerno.analysis.methods._knots import Knotting, bases_told
 from salerno.analysis.model import Aggregate, Question, Result, Scope, Sums
 from salerno.analysis.sums.columns import holder_of, integers, is_event, keys_of
+from salerno.analysis.sums.cox_answer import answer
 from salerno.analysis.sums.cox_closing import clocked_events, local_residuals, own_closing
-from salerno.analysis.sums.cox_model import CoxFit, Model, PersonCount, answer, shared_score
+from salerno.analysis.sums.cox_model import CoxFit, Model, PersonCount, shared_score
 from salerno.analysis.sums.design import design_of
 from salerno.analysis.sums.hazards import Hazards, Rows
 from salerno.analysis.sums.kept import filled, for_same, places

@@ -34,82 +34,25 @@ import pyarrow as pa
 
 from salerno.analysis.disclosure.membership import check_membership, count_losses, measure_membership
 from salerno.analysis.disclosure.persons import check_model_size, check_persons, check_some
-from salerno.analysis.model import Aggregate, Parameter, Question, Released, Result, Scope, Sums, Training
-from salerno.analysis.questions import HOLDER, check_keys, names, number, required, variable, whole
+from salerno.analysis.methods._learning_question import (
+    MOST_PARAMETERS,
+    check_rounds,
+    clip_of,
+    learning_of,
+    scalars,
+)
+from salerno.analysis.methods._learning_question import PARAMETERS as PARAMETERS
+from salerno.analysis.model import Aggregate, Question, Released, Result, Scope, Sums, Training
+from salerno.analysis.questions import HOLDER, check_keys, names, number, variable, whole
 from salerno.analysis.sums.columns import every, integers, is_present
-from salerno.analysis.sums.strategies import OPTIONS, Arrays, Strategy, strategy_of
+from salerno.analysis.sums.strategies import Arrays, Strategy, strategy_of
 from salerno.catalogue.model import Variable
 from salerno.holdings.model import Learning, Task, Trained
 from salerno.kernel.errors import Invalid, Refused
-from salerno.kernel.values import digest
 
 NAME = "federated_learning"
 LABEL = "Federated learning of one's own model"
 TRAINS = True
-PARAMETERS = (
-    Parameter(name="app", label="Digest of the app", kind="text", hint="As salerno app bundle tells it"),
-    Parameter(name="variables", label="Columns", kind="columns", hint="All columns that the app reads"),
-    Parameter(
-        name="arrays",
-        label="Arrays of the model",
-        kind="object",
-        hint='As JSON: [{"name": "coef", "shape": [1, 3], "dtype": "float64"}]',
-    ),
-    Parameter(name="rounds", label="Rounds", kind="number", default="10"),
-    Parameter(
-        name="strategy",
-        label="Strategy",
-        kind="choice",
-        options=tuple((name, name) for name in OPTIONS),
-        default="fedavg",
-        optional=True,
-    ),
-    Parameter(
-        name="strategy_options",
-        label="Options of the strategy",
-        kind="object",
-        hint='As JSON, e.g. {"eta": 0.05}',
-        optional=True,
-        advanced=True,
-    ),
-    Parameter(
-        name="config", label="Run configuration of the app", kind="object", optional=True, advanced=True
-    ),
-    Parameter(
-        name="settings", label="Settings sent with each round", kind="object", optional=True, advanced=True
-    ),
-    Parameter(
-        name="train_metrics",
-        label="Metrics of training",
-        kind="object",
-        hint='As JSON, e.g. ["train_loss"]',
-        optional=True,
-        advanced=True,
-    ),
-    Parameter(
-        name="evaluate_metrics",
-        label="Further metrics of evaluation",
-        kind="object",
-        hint='As JSON, e.g. ["accuracy"]',
-        optional=True,
-        advanced=True,
-    ),
-    Parameter(name="loss", label="Metric that is the loss", kind="text", default="loss", optional=True),
-    Parameter(
-        name="holdout", label="Share of rows kept from training", kind="number", optional=True, advanced=True
-    ),
-    Parameter(
-        name="clip_norm",
-        label="Largest change by one holder in a round",
-        kind="number",
-        hint="Longer ones are shortened",
-        optional=True,
-        advanced=True,
-    ),
-)
-_OTHER_ROUNDS = 3
-_MOST_PARAMETERS = 1_000_000
-_KINDS = ("float64", "float32", "float16", "int64", "int32", "int16", "int8", "uint8")
 
 
 @dataclass(frozen=True)
@@ -166,21 +109,16 @@ def start(question: Question, scope: Scope) -> State:
         )
     strategy = strategy_of(question.get("strategy", "fedavg"), question.get("strategy_options", {}))
     rounds = whole(question.get("rounds", 10), key="rounds", least=1, most=10_000)
-    _check_rounds(rounds, scope)
+    check_rounds(rounds, scope)
     holdout = number(question.get("holdout", 0.2), key="holdout", above=0.0, below=0.9, closed=True)
     loss = question.get("loss", "loss")
     if not isinstance(loss, str) or not loss:
         raise Invalid("wrong-type", f"'loss' must be the name of a metric, not {loss!r}")
-    settings = _scalars(question, "settings")
+    evaluate = names(question, "evaluate_metrics", required=False)
+    settings = scalars(question, "settings")
     if strategy.name == "fedprox":
         settings = {**settings, "proximal-mu": strategy.options["proximal-mu"]}
-    learning = Learning(
-        app=_digest(question),
-        session=digest(question),
-        arrays=_arrays(question),
-        config=_scalars(question, "config"),
-        holdout=holdout,
-    )
+    learning = learning_of(question, holdout)
     state = State(
         scope=scope,
         variables=tuple(variable(scope, name, role="variables") for name in listed),
@@ -188,9 +126,9 @@ def start(question: Question, scope: Scope) -> State:
         strategy=strategy,
         rounds=rounds,
         settings=settings,
-        train=_metrics(question, "train_metrics"),
-        evaluate=tuple(dict.fromkeys((loss, *_metrics(question, "evaluate_metrics")))) if holdout else (),
-        clip=_clip(question, scope),
+        train=names(question, "train_metrics", required=False),
+        evaluate=tuple(dict.fromkeys((loss, *evaluate))) if holdout else (),
+        clip=clip_of(question, scope),
     )
     if state.audits and not holdout:
         raise Refused(
@@ -199,77 +137,9 @@ def start(question: Question, scope: Scope) -> State:
             rule="the holders' disclosure policy (max_membership_advantage)",
             remedy="Leave 'holdout' at 0.2.",
         )
-    if state.parameters > _MOST_PARAMETERS:
-        raise Invalid("model-too-large", f"A model may have {_MOST_PARAMETERS:,} numbers at most")
+    if state.parameters > MOST_PARAMETERS:
+        raise Invalid("model-too-large", f"A model may have {MOST_PARAMETERS:,} numbers at most")
     return state
-
-
-def _check_rounds(rounds: int, scope: Scope) -> None:
-    allowed = scope.policy.max_training_rounds
-    if rounds + _OTHER_ROUNDS > allowed:
-        raise Refused(
-            "too-many-rounds",
-            f"{rounds} rounds of training take {rounds + _OTHER_ROUNDS} in all, more than the {allowed} that "
-            "a question which trains a model may have",
-            rule="the holders' disclosure policy",
-            remedy="Ask for fewer 'rounds', with more passes over the rows in each.",
-        )
-
-
-def _digest(question: Question) -> str:
-    given = required(question, "app")
-    if not isinstance(given, str) or len(given) != 64 or set(given) - set("0123456789abcdef"):
-        raise Invalid(
-            "app-digest",
-            "'app' must be the digest of a bundle, 64 hexadecimal digits",
-            remedy="Make the bundle with: salerno app bundle FOLDER --initial ARRAYS.npz",
-        )
-    return given
-
-
-def _arrays(question: Question) -> tuple[tuple[str, tuple[int, ...], str], ...]:
-    given = required(question, "arrays")
-    found = []
-    for entry in given if isinstance(given, (list, tuple)) else (None,):
-        if not isinstance(entry, Mapping) or set(entry) - {"name", "shape", "dtype"} or "name" not in entry:
-            raise Invalid(
-                "wrong-type", '\'arrays\' must be a list of {"name": …, "shape": […], "dtype": "float64"}'
-            )
-        shape, kind = entry.get("shape", ()), entry.get("dtype", "float64")
-        if not isinstance(shape, (list, tuple)) or not all(isinstance(s, int) and s > 0 for s in shape):
-            raise Invalid(
-                "wrong-type", f"The shape of the array {entry['name']!r} must be a list of whole numbers"
-            )
-        if kind not in _KINDS:
-            raise Invalid(
-                "unknown-choice", f"An array's dtype must be one of {', '.join(_KINDS)}, not {kind!r}"
-            )
-        found.append((str(entry["name"]), tuple(shape), str(kind)))
-    if not found or len({name for name, _, _ in found}) < len(found):
-        raise Invalid("wrong-type", "'arrays' must name each array of the model once")
-    return tuple(found)
-
-
-def _scalars(question: Question, key: str) -> dict[str, Any]:
-    given = question.get(key, {})
-    if not isinstance(given, Mapping) or not all(
-        isinstance(v, (str, int, float, bool)) for v in given.values()
-    ):
-        raise Invalid("wrong-type", f"{key!r} must map names to numbers, texts or truth values")
-    return dict(given)
-
-
-def _metrics(question: Question, key: str) -> tuple[str, ...]:
-    return names(question, key, required=False)
-
-
-def _clip(question: Question, scope: Scope) -> float:
-    """The shorter of the question's and the policy's limits."""
-    limit = scope.policy.max_update_norm
-    if question.get("clip_norm") is None:
-        return limit
-    asked = number(question["clip_norm"], key="clip_norm", above=0.0)
-    return min(asked, limit) if limit else asked
 
 
 def local(view: ir.Table, state: State) -> Aggregate:

@@ -8,10 +8,11 @@ from litestar.types import ControllerRouterHandler
 
 from salerno.adapters.database import Opens
 from salerno.analysis.pages import downloads, questions, studies
+from salerno.analysis.pages.downloads import Documents
 from salerno.analysis.pages.methods import method_labels
 from salerno.analysis.pages.studies import PermitsOf
 from salerno.analysis.service.coordinator import Coordinator
-from salerno.analysis.service.ports import Documents, Rehearse
+from salerno.analysis.service.ports import Rehearse
 from salerno.catalogue.service import Catalogue
 from salerno.web.layout import Pages
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol
 
 from litestar import get
 from litestar.connection import Request
@@ -13,15 +13,48 @@ from litestar.params import FromPath
 from litestar.response import Response
 from litestar.types import ControllerRouterHandler
 
+from salerno.analysis.model import AskedQuestion, Study
 from salerno.analysis.pages.questions import answer_of
 from salerno.analysis.pages.studies import PermitsOf
 from salerno.analysis.service.coordinator import Coordinator
-from salerno.analysis.service.ports import Documents
 from salerno.kernel.values import to_json
+from salerno.permits.model import IssuedPermit
 from salerno.web.callers import caller_of, needs
 from salerno.web.tables import answer_tables
 
 Req = Request[Any, Any, Any]
+
+
+class Documents(Protocol):
+    """What a researcher takes away from the portal as files."""
+
+    def report(
+        self,
+        study: Study,
+        questions: Sequence[AskedQuestion],
+        permits: Sequence[IssuedPermit],
+        user: Mapping[str, str],
+    ) -> str:
+        """A study with its questions as one HTML page; `user` has ``id`` and ``name``."""
+        ...
+
+    def evidence(
+        self,
+        study: Study,
+        questions: Sequence[AskedQuestion],
+        permits: Sequence[IssuedPermit],
+        user: Mapping[str, str],
+    ) -> bytes:
+        """A study as Five Safes RO-Crate; raises `Conflict` where no question was answered."""
+        ...
+
+    def answer_report(self, answer: Mapping[str, Any]) -> str:
+        """One answer as an HTML page."""
+        ...
+
+    def figures(self, answer: Mapping[str, Any]) -> str:
+        """Every figure of an answer as CSV in the long format."""
+        ...
 
 
 def routes(

@@ -11,7 +11,7 @@ from typing import Any, Protocol, TypeVar
 import ibis
 import pyarrow as pa
 
-from salerno.analysis.model import AskedQuestion, Share, Study, Work
+from salerno.analysis.model import Share, Work
 from salerno.analysis.service.entries import LedgerStore
 from salerno.analysis.service.records import AgentStore, HubStore
 from salerno.analysis.wire import KeyResolver
@@ -19,7 +19,7 @@ from salerno.catalogue.model import DatasetDescription
 from salerno.holdings.model import AccessRequest, Dictionary, Learning, Numbers, Task, Trained
 from salerno.holdings.service import Persons, Stage, Tell
 from salerno.identity.model import Participant, ParticipantRole
-from salerno.permits.model import DataPermit, DisclosurePolicy, IssuedPermit
+from salerno.permits.model import DataPermit, DisclosurePolicy
 
 T = TypeVar("T")
 Opens = Callable[[], AbstractContextManager[T]]
@@ -150,38 +150,6 @@ class Rehearse(Protocol):
         threshold: int | None = None,
     ) -> dict[str, Any]:
         """The answer, marked as synthetic."""
-        ...
-
-
-class Documents(Protocol):
-    """What a researcher takes away from the portal as files."""
-
-    def report(
-        self,
-        study: Study,
-        questions: Sequence[AskedQuestion],
-        permits: Sequence[IssuedPermit],
-        user: Mapping[str, str],
-    ) -> str:
-        """A study with its questions as one HTML page; `user` has ``id`` and ``name``."""
-        ...
-
-    def evidence(
-        self,
-        study: Study,
-        questions: Sequence[AskedQuestion],
-        permits: Sequence[IssuedPermit],
-        user: Mapping[str, str],
-    ) -> bytes:
-        """A study as Five Safes RO-Crate; raises `Conflict` where no question was answered."""
-        ...
-
-    def answer_report(self, answer: Mapping[str, Any]) -> str:
-        """One answer as an HTML page."""
-        ...
-
-    def figures(self, answer: Mapping[str, Any]) -> str:
-        """Every figure of an answer as CSV in the long format."""
         ...
 
 
