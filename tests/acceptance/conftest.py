@@ -66,7 +66,7 @@ class Running:
             "lay_summary": "Two pain killers are compared.",
             **changes,
         }
-        return self.session("researcher").apply(**fields)
+        return self.session("researcher").apply(**fields, confirm=True)
 
     def grant(self, application: Application, country: str, **terms: Any) -> None:
         officer = self.session(f"officer {country}")

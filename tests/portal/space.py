@@ -153,7 +153,7 @@ class Visitor:
 
 
 UNLABELLED = """() => [...document.querySelectorAll('input:not([type=hidden]), select, textarea')]
-  .filter(e => !e.closest('details:not([open])'))
+  .filter(e => !e.closest('details:not([open]), [hidden]'))
   .filter(e => !e.labels || ![...e.labels].some(l => l.innerText.trim() && l.offsetWidth > 1))
   .map(e => e.name)"""
 SMALL_TARGETS = """() => [...document.querySelectorAll('button, input, select, .button')]

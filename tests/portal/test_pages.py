@@ -10,6 +10,7 @@ from playwright.sync_api import Page
 
 from salerno.permits.model import Case, DataScope, Outcome
 from salerno.permits.pages.forms import empty_application
+from salerno.permits.rules import CURRENT, confirmations, sheet_of
 from salerno.web.callers import Caller
 from tests.portal.space import PASSWORD, Space
 
@@ -46,6 +47,7 @@ def file_application(space: Space, iri: str, title: str) -> Case:
         expected_benefit="Safer treatment",
         safeguards="Only sums leave",
         data=(scope,),
+        answers=dict.fromkeys(confirmations(sheet_of(CURRENT)), True),
     )
     with hub.permits() as desk:
         case = desk.draft(application, f"{hub.own.did}#rosa")

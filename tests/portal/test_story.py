@@ -9,7 +9,7 @@ from urllib.parse import quote
 import pytest
 from playwright.sync_api import Page
 
-from salerno.permits.rules import CRITERIA
+from salerno.permits.rules import CRITERIA, CURRENT, confirmations, sheet_of
 from tests.portal.space import Space, Visitor, write_patients
 
 pytestmark = pytest.mark.serial
@@ -129,13 +129,23 @@ def test_story_from_data_to_answer(visit: Any, space: Space) -> None:
     visitor.check("hub-application-errors")
     assert page.get_by_label("Name of the project").input_value() == "Bleeding after treatment"
 
-    page.get_by_label("Who applies").fill("University of Salerno")
+    page.get_by_label("Name of the organisation or person").fill("University of Salerno")
     page.get_by_label("E-mail address for questions").fill("rosa@example.eu")
     page.get_by_label("What the data will be used for").fill("Compare bleeding after two treatments.")
     page.get_by_label("What good is expected").fill("Patients get the safer treatment.")
     page.get_by_label("Safeguards against misuse").fill("Only sums leave the hospitals.")
     for _ in range(2):
         page.get_by_role("button", name="Select all").first.click()
+    for field in confirmations(sheet_of(CURRENT)):
+        page.locator(f"#{field}").check()
+    # What depends on another answer shows with it; every field is kept as soon as it is left.
+    assert page.get_by_label("Which country, and the legal basis").is_hidden()
+    page.locator("#third-country-1").check()
+    page.get_by_label("Which country, and the legal basis").fill("None")
+    page.locator("#third-country-2").check()
+    assert page.get_by_label("Which country, and the legal basis").is_hidden()
+    page.get_by_text("What you wrote is kept.").wait_for()
+    visitor.check("hub-application-filled")
     page.get_by_role("button", name="Save the draft").click()
     page.get_by_text("The draft is saved").wait_for()
     visitor.check("hub-application-draft")

@@ -41,7 +41,6 @@ def template(
             "safeguards": "",
             "period_months": 12,
             "methods": [],
-            "ethics_assessment": "",
             "lay_summary": "",
         }
     )
@@ -53,12 +52,24 @@ def file_(
         str, typer.Argument(metavar="APPLICATION", help="The application as JSON; - reads standard input.")
     ],
     draft: Annotated[bool, typer.Option("--draft", help="Keep it as a draft; do not hand it in.")] = False,
+    confirm: Annotated[
+        bool,
+        typer.Option("--confirm", help="Confirm what the form has confirmed; see: salerno apply form."),
+    ] = False,
     at: At = "",
     as_json: Json = False,
 ) -> None:
     """File an application and hand it in."""
     fields = read_object(application, "The application")
-    filed = session_at(at).apply(fields, submit=not draft)
+    session = session_at(at)
+    if "answers" in fields and "title" not in fields:  # as `apply export` writes it
+        filed = session.draft(fields["answers"], fields.get("form", "application/1"))
+        for field in session.confirmations() if confirm else ():
+            filed.answer(field, True)
+        if not draft:
+            filed.submit()
+    else:
+        filed = session.apply(fields, submit=not draft, confirm=confirm)
     if as_json:
         output.print_json(filed.case)
         return
@@ -66,6 +77,58 @@ def file_(
     output.note(
         f"{'Kept as a draft' if draft else 'Handed in'}; follow it with: salerno apply show {filed.id}"
     )
+
+
+@app.command()
+def form(
+    key: Annotated[str, typer.Argument(metavar="FORM", help="Name and version.")] = "application/1",
+    at: At = "",
+    as_json: Json = False,
+) -> None:
+    """Show a form: what is asked, and under which name it is answered."""
+    found = session_at(at).form(key)
+    if as_json:
+        output.print_json(found)
+        return
+    for section in found["sections"]:
+        rows = [
+            (f["id"], f["label"], f["kind"], "yes" if f["required"] else "", f["rule"])
+            for f in section["fields"]
+        ]
+        where = ", by country" if section["per_country"] else ""
+        title = f"{section['number']} {section['title']}{where}"
+        output.print_table(("field", "what is asked", "kind", "needed", "source"), rows, title=title)
+
+
+@app.command()
+def answer(
+    id: Id,
+    field: Annotated[str, typer.Argument(help="Name of the field, see: salerno apply form.")],
+    value: Annotated[str, typer.Argument(help="The answer: JSON, or a text.")],
+    country: Annotated[str, typer.Option(help="Country, where each one is answered by itself.")] = "",
+    at: At = "",
+    as_json: Json = False,
+) -> None:
+    """Answer one field of a draft; it is kept even if it is wrong, and you are told why."""
+    import json
+
+    try:
+        read: object = json.loads(value)
+    except ValueError:
+        read = value
+    _print_gaps(session_at(at).application(id).answer(field, read, country), as_json)
+
+
+@app.command()
+def gaps(id: Id, at: At = "", as_json: Json = False) -> None:
+    """Show what is missing or wrong before an application can be handed in."""
+    _print_gaps(session_at(at).application(id).gaps(), as_json)
+
+
+@app.command()
+def export(id: Id, at: At = "") -> None:
+    """Print all answers as JSON, which `salerno apply file` reads again."""
+    output.print_json(session_at(at).application(id).export())
 
 
 @app.command()
@@ -157,6 +220,15 @@ def wait(
 def withdraw(id: Id, at: At = "", as_json: Json = False) -> None:
     """Take an application back."""
     _show(session_at(at).application(id).withdraw().case, as_json)
+
+
+def _print_gaps(gaps: list[dict[str, str]], as_json: bool) -> None:
+    if as_json:
+        output.print_json(gaps)
+    elif gaps:
+        output.print_table(("field", "what", "source"), [(g["field"], g["what"], g["rule"]) for g in gaps])
+    else:
+        output.note("Nothing is missing.")
 
 
 def _show(case: dict[str, object], as_json: bool) -> None:

@@ -12,6 +12,7 @@ from salerno.client.link import Link
 from salerno.kernel.errors import Invalid, Unavailable, near
 from salerno.kernel.values import from_plain, to_plain
 from salerno.permits.model import DataAccessApplication
+from salerno.permits.rules import confirmations, sheet_of, with_answer
 
 _WAITING = frozenset({"submitted", "pre-screening", "processing", "appealed"})
 
@@ -222,6 +223,28 @@ class Application(Case):
         self._take(self._link.put(f"{self._home}/{self.id}", to_plain(changed)))
         return self
 
+    def answer(self, field: str, answer: Any, country: str = "") -> list[dict[str, Any]]:
+        """Keep one answer of the form, right or wrong; what is wrong with it comes back.
+
+        Args:
+            field: Name of the field, e.g. ``cohort-criteria``; see `Session.form`.
+            answer: Its JSON; None takes it back.
+            country: For fields that each country is answered by itself.
+        """
+        body = {"answer": to_plain(answer), "country": country}
+        gaps = list(self._link.put(f"{self._home}/{self.id}/answers/{field}", body))
+        self.refresh()
+        return gaps
+
+    def export(self) -> dict[str, Any]:
+        """The form's name and all answers, for `Session.draft` here or at another hub."""
+        told = self._link.get(f"{self._home}/{self.id}/answers")
+        return {"form": told["form"], "answers": told["answers"]}
+
+    def gaps(self) -> list[dict[str, Any]]:
+        """What is missing or cannot be used: ``field``, ``what`` and ``rule`` of each."""
+        return list(self._link.get(f"{self._home}/{self.id}/answers")["gaps"])
+
     def withdraw(self) -> Application:
         """Take it back."""
         return self._act("withdraw")
@@ -295,7 +318,11 @@ class Permit:
 
 
 def application_of(
-    given: Mapping[str, Any], datasets: Sequence[Dataset], me: Callable[[], Mapping[str, Any]]
+    given: Mapping[str, Any],
+    datasets: Sequence[Dataset],
+    me: Callable[[], Mapping[str, Any]],
+    *,
+    confirm: bool = False,
 ) -> DataAccessApplication:
     """A checked application out of what a person wrote, with what need not be written filled in.
 
@@ -303,6 +330,7 @@ def application_of(
         given: Fields by name.
         datasets: Data sets to ask for whole, when `given` has no ``data``.
         me: The caller's account, for who applies; asked only when needed.
+        confirm: Everything that the form has confirmed is confirmed.
     """
     filled = dict(given)
     if datasets and not filled.get("data"):
@@ -313,7 +341,11 @@ def application_of(
         filled.setdefault("applicant", account["name"])
     filled.setdefault("purpose", "research")
     filled.setdefault("pseudonymised", False)
-    return check_application(filled)
+    application = check_application(filled)
+    if confirm:
+        for field in confirmations(sheet_of(application.form)):
+            application = with_answer(application, field, True)
+    return application
 
 
 def check_application(fields: Mapping[str, Any]) -> DataAccessApplication:

@@ -162,6 +162,7 @@ class Session:
         *,
         datasets: Sequence[Dataset | str] = (),
         submit: bool = True,
+        confirm: bool = False,
         **fields: Any,
     ) -> Application:
         """File one data access application for several countries (Art. 67).
@@ -170,6 +171,8 @@ class Session:
             application: The whole application, as a mapping or a ``DataAccessApplication``.
             datasets: Data sets to ask for with all their columns, where `data` is not given.
             submit: False keeps it as a draft.
+            confirm: You confirm what the form has confirmed, see `confirmations`: what the data are not used
+                for, who gets access, that results are published, fees, correctness.
             **fields: Fields of the application, e.g. ``title``, ``intended_use``, ``expected_benefit``;
                 they add to `application`. Who is not named gets the caller as principal investigator.
 
@@ -178,11 +181,25 @@ class Session:
         """
         known = [d if isinstance(d, Dataset) else self.dataset(d) for d in datasets]
         given = dict(to_plain(application) or {}) if application is not None else {}
-        filled = application_of({**given, **fields}, known, lambda: self.me)
+        filled = application_of({**given, **fields}, known, lambda: self.me, confirm=confirm)
         filed = Application(self._link, self._link.post("/api/applications", to_plain(filled)))
         if submit:
             filed.submit()
         return filed
+
+    def form(self, key: str = "application/1") -> dict[str, Any]:
+        """A form by name and version: its sections and fields."""
+        return dict(self._link.get(f"/api/forms/{key}"))
+
+    def confirmations(self, key: str = "application/1") -> dict[str, str]:
+        """What an applicant confirms by a form: words by field."""
+        fields = [field for section in self.form(key)["sections"] for field in section["fields"]]
+        return {field["id"]: field["label"] for field in fields if field["kind"] == "confirm"}
+
+    def draft(self, answers: Mapping[str, Any], form: str = "application/1") -> Application:
+        """Begin an application with answers by field of its form, e.g. out of `Application.export`."""
+        body = {"form": form, "answers": to_plain(dict(answers))}
+        return Application(self._link, self._link.post("/api/applications/answers", body))
 
     def application(self, id: str) -> Application:
         """One of the caller's applications."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 import secrets
 import time
 
@@ -19,6 +20,12 @@ def new_id(prefix: str) -> str:
     second part has 40 random bits. It is a name, not a secret.
     """
     return f"{prefix}-{_encode(time.time_ns() // 1_000_000, 10)}-{_encode(secrets.randbits(40), 8)}"
+
+
+def is_id(text: str, prefix: str) -> bool:
+    """Whether a text has the form of a `new_id` of this kind."""
+    digit = f"[{_ALPHABET}]"
+    return re.fullmatch(f"{re.escape(prefix)}-{digit}{{10}}-{digit}{{8}}", text) is not None
 
 
 def derived_id(prefix: str, *parts: str) -> str:

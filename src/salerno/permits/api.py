@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -37,6 +38,17 @@ from salerno.permits.model import (
     StatusReport,
     Terms,
     Verdict,
+)
+from salerno.permits.model.form import FormSheet
+from salerno.permits.rules import (
+    CURRENT,
+    Gap,
+    answers_of,
+    find_gaps,
+    forms,
+    sheet_of,
+    with_answer,
+    with_answers,
 )
 from salerno.permits.service import PAGE, PermitDesk
 from salerno.permits.service.acts import OFFICERS_ACTS, board_view, page_limit
@@ -98,6 +110,31 @@ class ChangeBody:
 
     permits: tuple[str, ...]
     kind: CaseKind
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AnswersBody:
+    """An application as answers by field of its form."""
+
+    answers: dict[str, Any]
+    form: str = CURRENT
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AnswerBody:
+    """One answer: JSON of any shape, null to take it back; with its country where each one is answered."""
+
+    answer: Any
+    country: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ApplicationAnswers:
+    """All answers of an application, and what is missing or cannot be used."""
+
+    form: str
+    answers: dict[str, Any]
+    gaps: tuple[Gap, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -201,7 +238,17 @@ def _register(open_desk: Opens[PermitDesk]) -> list[ControllerRouterHandler]:
         with open_desk() as desk:
             return desk.register(after=after, limit=page_limit(limit))
 
-    return [register]
+    @get("/api/forms", sync_to_thread=False)
+    def all_forms() -> list[str]:
+        """Name and version of every form."""
+        return sorted(forms())
+
+    @get("/api/forms/{name:str}/{version:int}", sync_to_thread=False)
+    def one_form(name: FromPath[str], version: FromPath[int]) -> FormSheet:
+        """A form: its sections and fields."""
+        return sheet_of(f"{name}/{version}")
+
+    return [register, all_forms, one_form]
 
 
 def _applicant(open_desk: Opens[PermitDesk]) -> list[ControllerRouterHandler]:
@@ -220,6 +267,32 @@ def _applicant(open_desk: Opens[PermitDesk]) -> list[ControllerRouterHandler]:
         application = _application(body)
         with open_desk() as desk:
             return desk.save(case_id, application, caller_of(request).id)
+
+    @post("/api/applications/answers", guards=researcher, sync_to_thread=False)
+    def draft_answers(request: Anyone, body: RawBody) -> Case:
+        """Begin an application with answers by field of its form, as `answers` gives them."""
+        given = from_json(body, AnswersBody, what="the answers")
+        application = with_answers(given.answers, given.form)
+        with open_desk() as desk:
+            return desk.draft(application, caller_of(request).id)
+
+    @get("/api/applications/{case_id:str}/answers", guards=researcher, sync_to_thread=False)
+    def answers(request: Anyone, case_id: FromPath[str]) -> ApplicationAnswers:
+        """All answers by field of the form, and what is missing or cannot be used."""
+        with open_desk() as desk:
+            asked = desk.case(case_id, caller_of(request)).application
+        return ApplicationAnswers(form=asked.form, answers=answers_of(asked), gaps=find_gaps(asked))
+
+    @put("/api/applications/{case_id:str}/answers/{field:str}", guards=researcher, sync_to_thread=False)
+    def answer(request: Anyone, case_id: FromPath[str], field: FromPath[str], body: RawBody) -> list[Gap]:
+        """Keep one answer, whatever it is; what is wrong with it comes back."""
+        given = from_json(body, AnswerBody, what="the answer")
+        caller = caller_of(request)
+        with open_desk() as desk:
+            before = desk.case(case_id, caller).application
+            asked = with_answer(before, field, given.answer, given.country)
+            desk.keep(case_id, asked, caller.id)
+        return [gap for gap in find_gaps(asked) if re.split(r"[\[/]", gap.field)[0] == field]
 
     @post("/api/applications/{case_id:str}/submit", guards=researcher, status_code=200, sync_to_thread=False)
     def submit(request: Anyone, case_id: FromPath[str]) -> Case:
@@ -276,7 +349,8 @@ def _applicant(open_desk: Opens[PermitDesk]) -> list[ControllerRouterHandler]:
             return desk.permits_of(caller_of(request).id)
 
     return [
-        draft, save, submit, withdraw, applications, application, history, change, appeal, permits,
+        draft, draft_answers, answers, answer, save, submit, withdraw, applications, application, history,
+        change, appeal, permits,
     ]  # fmt: skip
 
 

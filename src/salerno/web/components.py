@@ -61,6 +61,11 @@ def tone(state: Any) -> str:
     return TONES.get(str(state), "")
 
 
+def answer_text(answer: Any) -> str:
+    """An answer as a form's input holds it: ``yes`` and ``no`` for truth values."""
+    return {True: "yes", False: "no"}.get(answer, str(answer)) if isinstance(answer, bool) else str(answer)
+
+
 def instant_words(value: datetime | None) -> str:
     """An instant for people, e.g. ``3 March 2031, 14:05 UTC``."""
     if value is None:

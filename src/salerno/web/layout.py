@@ -74,6 +74,7 @@ class Pages:
             count=components.count_words,
             slug=components.slug,
             node=components.short_did,
+            answer_text=components.answer_text,
         )
         self.environment.globals.update(
             static=STATIC.address,

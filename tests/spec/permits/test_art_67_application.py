@@ -11,7 +11,7 @@ import pytest
 from salerno.kernel.codes import Purpose
 from salerno.kernel.errors import Invalid
 from salerno.permits.model import Condition, NamedPerson
-from salerno.permits.rules import APPLICATION_FIELDS, check_complete, find_gaps, part_for
+from salerno.permits.rules import CURRENT, check_complete, confirmations, find_gaps, part_for, sheet_of
 from tests.unit.permits.world import application, scope
 
 ANNA = NamedPerson(id="did:web:hub.example#anna", name="Anna")
@@ -23,9 +23,9 @@ WRONG: list[tuple[str, str, dict[str, Any]]] = [
     # letter, place, what is wrong
     ("a", "title", {"title": " "}),
     ("a", "applicant", {"applicant": ""}),
-    ("a", "contact_email", {"contact_email": ""}),
-    ("a", "contact_email", {"contact_email": "office at uni"}),
-    ("a", "contact_email", {"contact_email": "office@uni"}),
+    ("a", "contact-email", {"contact_email": ""}),
+    ("a", "contact-email", {"contact_email": "office at uni"}),
+    ("a", "contact-email", {"contact_email": "office@uni"}),
     ("a", "persons", {"persons": ()}),
     ("a", "persons[0]", {"persons": (NamedPerson(id="", name="Anna"),)}),
     ("a", "persons[0]", {"persons": (NamedPerson(id="did:x#a", name=" "),)}),
@@ -33,8 +33,8 @@ WRONG: list[tuple[str, str, dict[str, Any]]] = [
     ("a", "persons", {"persons": (ANNA, BEN)}),
     ("a", "persons", {"persons": (LEAD, replace(ANNA, principal_investigator=True))}),
     ("b", "purpose", {"purpose": Purpose.STATISTICS}),
-    ("c", "intended_use", {"intended_use": ""}),
-    ("c", "expected_benefit", {"expected_benefit": ""}),
+    ("c", "intended-use", {"intended_use": ""}),
+    ("c", "expected-benefit", {"expected_benefit": ""}),
     ("d", "data", {"data": ()}),
     ("d", "data", {"data": (scope("FR"), scope("FR"))}),
     ("d", "data[0].dataset", {"data": (scope("FR", dataset=""),)}),
@@ -54,12 +54,12 @@ WRONG: list[tuple[str, str, dict[str, Any]]] = [
         {"data": (scope("FR", rows={"person": (Condition(column="a", operator="==", value=[1]),)}),)},
     ),
     ("d", "data[0].covers_to", {"data": (scope("FR", covers_from=LATE, covers_to=EARLY),)}),
-    ("e", "why_not_anonymised", {"why_not_anonymised": ""}),
+    ("e", "why-not-anonymised", {"why_not_anonymised": ""}),
     ("g", "safeguards", {"safeguards": ""}),
-    ("h", "period_months", {"period_months": 0}),
-    ("h", "period_months", {"period_months": 121}),
+    ("h", "period-months", {"period_months": 0}),
+    ("h", "period-months", {"period_months": 121}),
     ("i", "methods", {"methods": ("count", "")}),
-    ("67(4)", "gdpr_basis", {"gdpr_basis": ""}),
+    ("67(4)", "gdpr-basis", {"gdpr_basis": ""}),
 ]  # fmt: skip
 
 RIGHT: list[dict[str, Any]] = [
@@ -70,15 +70,15 @@ RIGHT: list[dict[str, Any]] = [
     {"data": (scope("FR", covers_from=None, covers_to=None, rows={}),)},
     {"data": (scope("FR"), scope("DE"), scope("FI"))},
     {"period_months": 120},
-    {"methods": (), "tools": "", "own_datasets": "", "ethics_assessment": "", "opt_out_exception": ""},
+    {"methods": (), "tools": "", "own_datasets": "", "opt_out_exception": ""},
 ]
 
 
 @pytest.mark.parametrize(("letter", "place", "changes"), WRONG, ids=[f"{w[0]}-{w[1]}" for w in WRONG])
 def test_a_wrong_field_is_named_with_its_letter(letter: str, place: str, changes: dict[str, Any]) -> None:
     gaps = find_gaps(application("FR", **changes))
-    assert [(gap.letter, gap.field) for gap in gaps] == [(letter, place)]
-    assert gaps[0].rule.startswith("EHDS Art. 67(")
+    assert [gap.field for gap in gaps] == [place]
+    assert gaps[0].rule.startswith(f"EHDS Art. 67(2)({letter})" if len(letter) == 1 else "EHDS Art. 67(4)")
 
 
 @pytest.mark.parametrize("changes", RIGHT, ids=str)
@@ -92,15 +92,20 @@ def test_all_gaps_are_told_at_once() -> None:
         check_complete(application("FR", title="", persons=(), data=(), safeguards="", period_months=0))
     said = caught.value.what
     assert said.startswith("The application has 5 ")
-    for part in ("(a) title", "(a) persons", "(d) data", "(g) safeguards", "(h) period_months"):
+    for part in ("title: ", "persons: ", "data: ", "safeguards: ", "period-months: "):
         assert part in said
 
 
-def test_the_table_has_every_letter_of_the_paragraph() -> None:
-    letters = [field.letter for field in APPLICATION_FIELDS]
-    assert list(dict.fromkeys(letters)) == [*"abcdefghijk", "67(4)"]
-    names = set(type(application("FR")).__dataclass_fields__)
-    assert {field.name for field in APPLICATION_FIELDS} <= names
+def test_the_form_has_every_letter_of_the_paragraph() -> None:
+    rules = " ".join(field.rule for field in sheet_of(CURRENT).by_id.values())
+    assert all(f"67(2)({letter})" in rules for letter in "abcdefghijk")
+    assert "67(4)" in rules
+
+
+def test_everything_is_confirmed() -> None:
+    unconfirmed = application("FR", answers={})
+    assert [gap.field for gap in find_gaps(unconfirmed)] == list(confirmations(sheet_of(CURRENT)))
+    assert all("has to be confirmed" in gap.what for gap in find_gaps(unconfirmed))
 
 
 def test_each_country_gets_its_own_part() -> None:

@@ -50,6 +50,7 @@ def test_the_commands_that_are_promised() -> None:
         case list; case show; case take-up; case ask-back; case complete;
         case assign; case conflict; case extend; case propose; case send-back; case confirm; case lapse;
         case appeal; case history; apply appeal; apply change; apply history;
+        apply form; apply answer; apply gaps; apply export;
         permit list; permit show; permit revoke;
         study open; study list; study ask; study answer;
         audit verify; audit show; audit receipt; audit check-receipt;

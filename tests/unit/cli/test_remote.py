@@ -100,7 +100,7 @@ def test_the_catalogue(at: Salerno) -> None:
 
 
 def test_from_application_to_answer(at: Salerno, tmp_path: Path) -> None:
-    filed = at("marie", "apply", "file", application(at, tmp_path))
+    filed = at("marie", "apply", "file", application(at, tmp_path), "--confirm")
     assert filed.code == 0, filed.err
     case = filed.out.strip()
     until(at, case, "odile", "case", "list")
@@ -193,6 +193,14 @@ def test_from_application_to_answer(at: Salerno, tmp_path: Path) -> None:
 def test_drafts_questions_and_refusals(at: Salerno, tmp_path: Path) -> None:
     path = application(at, tmp_path)
     draft = at("marie", "apply", "file", path, "--draft").out.strip()
+    assert "has to be confirmed" in at("marie", "apply", "gaps", draft).out
+    assert "attest-identity" in at("marie", "apply", "form").out
+    assert "whole number" in at("marie", "apply", "answer", draft, "period-months", "a year").out
+    assert at("marie", "apply", "answer", draft, "period-months", "18").err == "Nothing is missing.\n"
+    exported = tmp_path / "exported.json"
+    exported.write_text(at("marie", "apply", "export", draft).out)
+    draft = at("marie", "apply", "file", exported, "--draft", "--confirm").out.strip()
+    assert at("marie", "apply", "gaps", draft).err == "Nothing is missing.\n"
     assert at("marie", "apply", "show", draft, "--json").json["state"] == "draft"
     assert at("marie", "apply", "submit", draft).code == 0
     until(at, draft, "odile", "case", "list")
@@ -202,7 +210,7 @@ def test_drafts_questions_and_refusals(at: Salerno, tmp_path: Path) -> None:
     assert "safeguards" in until(at, "Why?", "marie", "apply", "show", draft).out
     assert "withdrawn" in at("marie", "apply", "withdraw", draft).out
 
-    second = at("marie", "apply", "file", path, "--json").json["id"]
+    second = at("marie", "apply", "file", path, "--confirm", "--json").json["id"]
     until(at, second, "odile", "case", "list")
     at("odile", "case", "take-up", second)
     at("odile", "case", "complete", second)

@@ -64,7 +64,7 @@ def granted(log_in: LogIn, state: dict[str, Application]) -> Application:
     if "granted" not in state:
         find(log_in)
         marie = log_in("marie")
-        filed = marie.apply(ABOUT, datasets=marie.search("bleeding"))
+        filed = marie.apply(ABOUT, datasets=marie.search("bleeding"), confirm=True)
         case = arrived(log_in, filed.id)
         case.take_up().find_complete().propose("grant", ASSESSED, no_conflict=True, months=6)
         log_in("oscar").case(filed.id).confirm(no_conflict=True)

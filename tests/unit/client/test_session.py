@@ -117,7 +117,7 @@ def test_a_draft_is_saved_and_withdrawn(log_in: LogIn) -> None:
 def test_an_officer_asks_back_and_refuses(log_in: LogIn) -> None:
     find(log_in)
     marie, officer = log_in("marie"), log_in("odile")
-    filed = marie.apply(ABOUT, datasets=marie.search("bleeding"))
+    filed = marie.apply(ABOUT, datasets=marie.search("bleeding"), confirm=True)
     with pytest.raises(Unavailable, match="FR had not decided"):
         filed.wait(0.1)
     arrived(log_in, filed.id).take_up().ask_back("Which groups?")
@@ -317,7 +317,7 @@ def test_a_person_is_told_things_and_says_how(log_in: LogIn, space: Space) -> No
 def test_a_revoked_permit_opens_nothing(log_in: LogIn) -> None:
     find(log_in)
     marie, officer = log_in("marie"), log_in("odile")
-    filed = marie.apply(ABOUT, datasets=marie.search("bleeding"))
+    filed = marie.apply(ABOUT, datasets=marie.search("bleeding"), confirm=True)
     arrived(log_in, filed.id).take_up().find_complete().propose("grant", ASSESSED, no_conflict=True)
     log_in("oscar").case(filed.id).confirm(no_conflict=True)
     study = marie.study("Later revoked", filed.wait(30, every=0.1))

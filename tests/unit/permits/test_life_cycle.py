@@ -73,7 +73,7 @@ def test_a_question_and_its_answer_stop_and_restart_the_clock(world: World) -> N
     better = replace(case.application, intended_use="Compare celecoxib and diclofenac")
     with world.hub.desk() as desk:
         desk.save(case.id, replace(better, safeguards=""), MARIE)
-        with pytest.raises(Invalid, match=r"\(g\) safeguards"):
+        with pytest.raises(Invalid, match="safeguards: "):
             desk.submit(case.id, MARIE)
         desk.answer(case.id, better, MARIE)
     world.deliver()
@@ -139,7 +139,7 @@ def test_an_empty_draft_can_be_kept_and_withdrawn(world: World) -> None:
         with pytest.raises(Invalid) as caught:
             desk.submit(case.id, MARIE)
         assert "title" in caught.value.what
-        assert "contact_email" in caught.value.what
+        assert "contact-email" in caught.value.what
         assert desk.withdraw(case.id, MARIE).state is ApplicationState.WITHDRAWN
         empty = desk.draft(application(data=()), MARIE)
         assert desk.withdraw(empty.id, MARIE).state is ApplicationState.WITHDRAWN

@@ -45,7 +45,7 @@ from salerno.permits.model import (
     Verdict,
 )
 from salerno.permits.remote import access_body_jobs, hub_jobs
-from salerno.permits.rules import CRITERIA
+from salerno.permits.rules import CRITERIA, CURRENT, confirmations, sheet_of
 from salerno.permits.rules.notices import NOTICES
 from salerno.permits.service import Objections, PermitDesk
 from salerno.permits.store import SqlPermitStore, TransactionJobs
@@ -60,6 +60,7 @@ MARIE = "did:web:hub.example#marie"
 OFFICER = "did:web:fr.example#officer"
 COLLEAGUE = "did:web:fr.example#colleague"
 OFFICERS = {OFFICER: "Odile Officer", COLLEAGUE: "Oscar Officer"}
+CONFIRMED = dict.fromkeys(confirmations(sheet_of(CURRENT)), True)
 COLUMNS = {"person": ("person_id", "gender_concept_id"), "drug_era": ("person_id", "drug_concept_id")}
 
 
@@ -95,6 +96,7 @@ def application(*countries: str, **changes: Any) -> DataAccessApplication:
         gdpr_basis="Art. 6(1)(e)",
         period_months=24,
         methods=("count", "cox"),
+        answers=dict(CONFIRMED),
     )
     return replace(complete, **changes)
 

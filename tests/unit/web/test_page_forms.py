@@ -93,7 +93,7 @@ BEFORE = replace(empty_application("did:web:hub#rosa", "Rosa"), data=(whole_scop
 
 
 def form(**fields: Any) -> Form:
-    sent = {"period_months": "12", "iri": DATASET.iri, "purpose": "research"} | {
+    sent = {"period-months": "12", "iri": DATASET.iri, "purpose": "research"} | {
         name.replace("__", "-"): value for name, value in fields.items()
     }
     return Form({k: v if isinstance(v, list) else [v] for k, v in sent.items()})
@@ -104,7 +104,7 @@ def test_whole_application_is_read() -> None:
         form(
             title=" Bleeding ",
             purpose="policy",
-            is_public_body="yes",
+            is__public__body="yes",
             pseudonymised="yes",
             methods=["count", "cox"],
             columns__0=["person.age", "person.nothing", "visit.day", "person.sex"],
@@ -146,14 +146,15 @@ def test_whole_application_is_read() -> None:
 
 def test_what_cannot_be_read_is_told_and_the_rest_is_kept() -> None:
     filled = read_application(
-        form(title="Kept", period_months="a year", rows__0="person.age > old", to__0="31.12.2021"),
+        form(title="Kept", period__months="a year", rows__0="person.age > old", to__0="31.12.2021"),
         BEFORE,
         KNOWN,
     )
-    assert set(filled.errors) == {"period_months", "rows-0", "to-0"}
+    assert set(filled.errors) == {"rows-0", "to-0"}
     assert filled.raw["rows-0"] == "person.age > old"
     assert filled.application.title == "Kept"
-    assert filled.application.period_months == BEFORE.period_months
+    assert filled.application.answers["period-months"] == "a year"
+    assert "whole number" in gap_errors(filled.application)["period-months"]
 
 
 @pytest.mark.parametrize(

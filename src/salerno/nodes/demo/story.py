@@ -184,6 +184,7 @@ class _Story:
                 gdpr_basis="GDPR Art. 6(1)(e), 9(2)(j)",
                 lay_summary="Two pain killers are compared for a rare, grave side effect.",
                 period_months=12,
+                confirm=True,
             )
             self._screen.say(
                 f"{application.id}: {', '.join(f'{c} {s}' for c, s in application.countries.items())}"
@@ -301,6 +302,7 @@ class _Story:
             why_not_anonymised="The same as before.",
             gdpr_basis="GDPR Art. 6(1)(e), 9(2)(j)",
             lay_summary="Shows that a permit ends.",
+            confirm=True,
         )
         officer = self.session(f"officer {first}")
         case = _soon(lambda: officer.case(short.id))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from datetime import date
-from typing import Literal
+from typing import Any, Literal
 
 from salerno.kernel.codes import Purpose
 
@@ -58,7 +58,12 @@ class NamedPerson:
 class DataAccessApplication:
     """One application for several countries, with the fields of Art. 67(2).
 
-    The letters in the comments are those of Art. 67(2).
+    The letters in the comments are those of Art. 67(2). What the form asks beyond them is in `answers`.
+
+    Args:
+        form: Name and version of the form that it is written on.
+        answers: JSON by field of the form: those that have no member here, and those that cannot be read,
+            as they were written. Fields that each country is answered by itself hold an object by country.
     """
 
     title: str
@@ -76,8 +81,9 @@ class DataAccessApplication:
     period_months: int = 12  # (h)
     methods: tuple[str, ...] = ()  # (i) analysis methods; empty means all that the environment offers
     tools: str = ""  # (i)
-    ethics_assessment: str = ""  # (j)
     opt_out_exception: str = ""  # (k)
     gdpr_basis: str = ""  # Art. 67(4), when pseudonymised
     lay_summary: str = ""
     is_public_body: bool = False
+    form: str = "application/1"
+    answers: dict[str, Any] = field(default_factory=dict)  # (j) stands here, by country

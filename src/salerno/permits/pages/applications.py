@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -15,22 +15,23 @@ from litestar.types import ControllerRouterHandler
 from salerno.adapters.database import Opens
 from salerno.catalogue.model import DatasetDescription
 from salerno.catalogue.service import Catalogue
-from salerno.kernel.codes import COUNTRIES, Purpose
+from salerno.kernel.codes import COUNTRIES
 from salerno.kernel.errors import NotFound, SalernoError
+from salerno.kernel.ids import new_id
 from salerno.kernel.time import Clock
 from salerno.permits.model import ApplicationState, Case, CaseKind, DataAccessApplication, DataScope
 from salerno.permits.pages import words
 from salerno.permits.pages.forms import (
     MOST_PERSONS,
-    TEXTS,
     Filled,
     empty_application,
     gap_errors,
+    input_name,
     read_application,
     rows_text,
     whole_scope,
 )
-from salerno.permits.rules import APPLICATION_FIELDS, MAX_PERIOD_MONTHS, can_step
+from salerno.permits.rules import answer_of, can_step, is_asked, sheet_of
 from salerno.permits.service import PermitDesk
 from salerno.web.callers import caller_of, needs
 from salerno.web.layout import Pages, sentence
@@ -88,16 +89,12 @@ def routes(
             crumbs=[HOME],
             errors=errors,
             action=f"/applications/{case.id}/edit" if case else "/applications/new",
-            values={name: getattr(application, name) for name in TEXTS},
-            application=application,
+            begun=case.id if case else new_id("case"),
+            sections=list(_sections(application, methods)),
             raw=filled.raw if filled else {},
             scopes=[_scope_form(i, s, known.get(s.dataset)) for i, s in enumerate(application.data)],
             others=[(d.iri, f"{d.title}, {d.holder.name}") for d in known.values() if d.iri not in asked],
-            purposes=[(p.value, p.label) for p in Purpose],
             persons=_person_rows(application),
-            methods=methods,
-            most_months=MAX_PERIOD_MONTHS,
-            letters={f.name: f.letter for f in APPLICATION_FIELDS},
             questions=_questions(case) if case else [],
             answering=case is not None and bool(_questions(case)),
         )
@@ -151,15 +148,21 @@ def routes(
         """Save whatever was typed, then do what the pressed button says."""
         by = caller_of(request).id
         filled = read_application(form, before, described([*form.many("iri"), form.text("add")]))
+        action = form.text("action")
         try:
             with open_desk() as desk:
+                if action == "keep":  # by the page itself, at each field
+                    if case is None:
+                        case = desk.draft(filled.application, by, case_id=form.text("case"))
+                    desk.keep(case.id, filled.application, by)
+                    return Response({"kept": case.id})
                 if case is None:
-                    case = desk.draft(filled.application, by)
+                    case = desk.draft(filled.application, by, case_id=form.text("case"))
+                    case = desk.save(case.id, filled.application, by)
                 else:
                     case = desk.save(case.id, filled.application, by)
         except SalernoError as error:
             return show_form(request, filled.application, case, filled, {"_": sentence(error)})
-        action = form.text("action")
         errors = dict(filled.errors)
         if action == "submit" and not errors:
             errors = gap_errors(case.application)
@@ -263,6 +266,31 @@ def _questions(case: Case) -> list[tuple[str, str, list[tuple[str, str]]]]:
         for code, status in sorted(case.countries.items())
         if status.state is ApplicationState.AWAITING_INFORMATION and status.asked
     ]
+
+
+def _sections(application: DataAccessApplication, methods: Named) -> Iterator[dict[str, Any]]:
+    """The form's sections with their fields as they stand, once per country where each one is answered."""
+    form = sheet_of(application.form)
+    countries = sorted({scope.country for scope in application.data})
+    for section in form.sections:
+        for country in countries if section.per_country else [""]:
+            yield {
+                "number": section.number,
+                "title": section.title,
+                "help": section.help,
+                "country": words.country_name(country) if country else "",
+                "fields": [
+                    {
+                        "field": field,
+                        "name": input_name(field, country),
+                        "answer": answer_of(application, field.id, country),
+                        "hidden": not is_asked(form, field, application, country),
+                        "options": methods if field.id == "methods" else field.options,
+                        "depends": input_name(form.by_id[field.when.field], country) if field.when else "",
+                    }
+                    for field in section.fields
+                ],
+            }
 
 
 def _person_rows(application: DataAccessApplication) -> list[dict[str, Any]]:

@@ -35,7 +35,7 @@ from salerno.permits.model import (
 )
 from salerno.permits.model.clock import Clock as LegalClock
 from salerno.permits.pages import words
-from salerno.permits.rules import APPLICATION_FIELDS, CRITERIA, MAX_PERIOD_MONTHS, can_step
+from salerno.permits.rules import CRITERIA, MAX_PERIOD_MONTHS, can_step, sheet_of
 from salerno.permits.service import PermitDesk
 from salerno.permits.service.acts import OFFICERS_ACTS, board_view
 from salerno.web.callers import caller_of, needs
@@ -120,7 +120,7 @@ def routes(
             facts=words.application_facts(case.application),
             scopes=[words.scope_facts(s, datasets.get(s.dataset)) for s in case.application.data],
             criteria=list(CRITERIA.items()),
-            fields=[(field.name, field.label) for field in APPLICATION_FIELDS],
+            fields=[(field.id, field.label) for field in sheet_of(case.application.form).by_id.values()],
             steps={verb: can_step(case.state, verb) for verb in _VERBS},
             lapsed=can_step(case.state, "lapse") and status.due is not None and status.due < today,
             decisions=seen.decisions,
@@ -192,7 +192,9 @@ def routes(
     @post("/cases/{case_id:str}/ask-back", guards=officer, sync_to_thread=False, include_in_schema=False)
     def ask_back(request: Req, case_id: FromPath[str]) -> Response[Any]:
         form = form_of(request)
-        comments = {f.name: form.text(f"comment-{f.name}") for f in APPLICATION_FIELDS}
+        comments = {
+            name.removeprefix("comment-"): form.text(name) for name in form if name.startswith("comment-")
+        }
         try:
             with open_desk() as desk:
                 desk.ask_back(case_id, caller_of(request).id, form.text("question"), comments)

@@ -9,22 +9,14 @@ from datetime import date
 from typing import Any, cast
 
 from salerno.catalogue.model import DatasetDescription, Datatype
-from salerno.kernel.codes import Purpose
 from salerno.kernel.errors import near
 from salerno.permits.model import Condition, DataAccessApplication, DataScope, NamedPerson, Operator
-from salerno.permits.rules import find_gaps
+from salerno.permits.model.form import FieldKind, FormField
+from salerno.permits.rules import BLANK, find_gaps, sheet_of, with_answer
 from salerno.web.conditions import read_lines
 from salerno.web.sessions import Form
 
-TEXTS = (
-    "title", "applicant", "contact_email", "intended_use", "expected_benefit", "why_not_anonymised",
-    "own_datasets", "safeguards", "tools", "ethics_assessment", "opt_out_exception", "gdpr_basis",
-    "lay_summary",
-)  # fmt: skip
-"""Members of an application that are plain texts."""
-
 MOST_PERSONS = 40
-PURPOSES = {purpose.value: purpose for purpose in Purpose}
 BOOLEANS = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
 
 Datasets = Mapping[str, DatasetDescription]
@@ -47,15 +39,8 @@ class Filled:
 
 def empty_application(applicant_id: str, name: str) -> DataAccessApplication:
     """An application to begin with: its applicant gets access and leads the work."""
-    texts = dict.fromkeys(TEXTS, "")
     person = NamedPerson(id=applicant_id, name=name, principal_investigator=True)
-    return DataAccessApplication(
-        **cast("dict[str, Any]", texts),
-        persons=(person,),
-        purpose=Purpose.RESEARCH,
-        data=(),
-        pseudonymised=False,
-    )
+    return replace(BLANK, persons=(person,))
 
 
 def whole_scope(dataset: DatasetDescription) -> DataScope:
@@ -74,24 +59,41 @@ def read_application(form: Form, before: DataAccessApplication, datasets: Datase
         datasets: The descriptions of the data sets in it, by IRI.
     """
     filled = Filled(before)
-    texts = {name: form.text(name) for name in TEXTS}
-    purpose = form.text("purpose")
-    months = form.text("period_months")
-    if not (months.isdigit() and len(months) < 4):
-        filled.errors["period_months"] = "Write the period as a number of months"
-        filled.raw["period_months"] = months
-    filled.application = replace(
-        before,
-        **cast("dict[str, Any]", texts),
-        purpose=PURPOSES.get(purpose, before.purpose),
-        pseudonymised=form.text("pseudonymised") == "yes",
-        is_public_body=form.flag("is_public_body"),
-        period_months=before.period_months if "period_months" in filled.errors else int(months),
-        methods=form.many("methods"),
-        persons=_persons(form),
-        data=_data(form, before, datasets, filled),
-    )
+    filled.application = replace(before, data=_data(form, before, datasets, filled), persons=_persons(form))
+    sheet = sheet_of(before.form)
+    countries = sorted({scope.country for scope in filled.application.data})
+    for section in sheet.sections:
+        for asked in section.fields:
+            if asked.kind in (FieldKind.DATASETS, FieldKind.PERSONS):
+                continue
+            for country in countries if section.per_country else [""]:
+                name = input_name(asked, country)
+                # A field that was not on the page keeps its answer.
+                if name in form or f"asked-{name}" in form:
+                    answer = _answer(form, asked, name)
+                    filled.application = with_answer(filled.application, asked.id, answer, country)
     return filled
+
+
+def input_name(field: FormField, country: str = "") -> str:
+    """The name of a field's input on the page."""
+    return f"{field.id}--{country}" if country else field.id
+
+
+def _answer(form: Form, field: FormField, name: str) -> Any:
+    """The answer as JSON; what cannot be read stays as it was typed."""
+    text = form.text(name)
+    match field.kind:
+        case FieldKind.CHOICES:
+            return list(form.many(name)) or None
+        case FieldKind.YES_NO:
+            return {"yes": True, "no": False}.get(text)
+        case FieldKind.CONFIRM:
+            return True if text else None
+        case FieldKind.NUMBER:
+            return int(text) if re.fullmatch(r"-?\d{1,9}", text) else text or None
+        case _:
+            return text or None
 
 
 def _persons(form: Form) -> tuple[NamedPerson, ...]:
@@ -241,9 +243,9 @@ def gap_errors(application: DataAccessApplication) -> dict[str, str]:
 
 
 def form_field(path: str) -> str:
-    """The form field of a path in an application, e.g. ``columns-0`` of ``data[0].tables.person``."""
+    """The input of a path in an application, e.g. ``columns-0`` of ``data[0].tables.person``."""
     match = re.fullmatch(r"data\[(\d+)\]\.(\w+).*", path)
     if match is None:
-        return path.split("[")[0]
+        return path.split("[")[0].replace("/", "--")
     prefix = {"rows": "rows", "covers_from": "from", "covers_to": "to"}.get(match[2], "columns")
     return f"{prefix}-{match[1]}"

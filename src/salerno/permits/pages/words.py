@@ -20,8 +20,9 @@ from salerno.permits.model import (
     Outcome,
 )
 from salerno.permits.model.clock import Clock
+from salerno.permits.model.form import FieldKind, FormField
 from salerno.permits.pages.forms import condition_text
-from salerno.permits.rules import ACTS, APPLICATION_FIELDS, can_step
+from salerno.permits.rules import ACTS, CURRENT, answer_of, asked, can_step, forms, sheet_of
 from salerno.web.components import Moment, day_words, instant_words, short_did
 
 STATE_WORDS: Mapping[ApplicationState, str] = {
@@ -59,31 +60,32 @@ def country_name(code: str) -> str:
 
 
 def application_facts(application: DataAccessApplication) -> list[tuple[str, str]]:
-    """The fields of Art. 67(2) in its order, each with its letter."""
-    a = application
-    persons = "; ".join(
-        p.name + (f", {p.function}" if p.function else "") + (" (leads)" if p.principal_investigator else "")
-        for p in a.persons
-    )
-    basis = "Pseudonymised data" if a.pseudonymised else "Anonymised answers only"
-    return [
-        ("(a) Who applies", a.applicant + (" (public body)" if a.is_public_body else "")),
-        ("(a) Contact", a.contact_email),
-        ("(a) Who gets access", persons),
-        ("(b) Purpose", a.purpose.label),
-        ("(c) Intended use", a.intended_use),
-        ("(c) Expected benefit", a.expected_benefit),
-        ("(e) Form of the data", basis + (f". {a.why_not_anonymised}" if a.why_not_anonymised else "")),
-        ("(f) Own data sets", a.own_datasets),
-        ("(g) Safeguards", a.safeguards),
-        ("(h) Period", f"{a.period_months} months"),
-        ("(i) Methods", ", ".join(a.methods) or "All that the environment offers"),
-        ("(i) Tools", a.tools),
-        ("(j) Ethics assessment", a.ethics_assessment),
-        ("(k) Exception from the opt-out", a.opt_out_exception),
-        ("Legal basis (GDPR Art. 6(1))", a.gdpr_basis),
-        ("For the public", a.lay_summary),
-    ]
+    """Every answer but the data sets, in the order of the form, with the article that asks for it."""
+    facts = []
+    for field, country in asked(sheet_of(application.form), application):
+        shown = answer_words(field, answer_of(application, field.id, country))
+        if shown and field.kind is not FieldKind.DATASETS:
+            where = f", {country_name(country)}" if country else ""
+            facts.append((f"{field.label}{where}{f' ({field.rule})' if field.rule else ''}", shown))
+    return facts
+
+
+def answer_words(field: FormField, answer: Any) -> str:
+    """An answer for people; empty where there is none."""
+    if answer in (None, "", [], ()):
+        return ""
+    if isinstance(answer, bool):
+        return "Yes" if answer else "No"
+    if field.kind is FieldKind.PERSONS:
+        return "; ".join(_person_words(person) for person in answer if isinstance(person, dict))
+    if isinstance(answer, list | tuple):
+        return ", ".join(map(str, answer))
+    return dict(field.options).get(str(answer), str(answer))
+
+
+def _person_words(person: Mapping[str, Any]) -> str:
+    function = f", {person['function']}" if person.get("function") else ""
+    return f"{person.get('name', '')}{function}{' (leads)' if person.get('principal_investigator') else ''}"
 
 
 def scope_facts(scope: DataScope, dataset: DatasetDescription | None) -> dict[str, Any]:
@@ -126,9 +128,9 @@ def country_rows(countries: Mapping[str, CountryStatus], today: date) -> list[di
 
 def comments_of(status: CountryStatus) -> list[tuple[str, str]]:
     """What an access body asks by field, with the fields' labels."""
-    labels = {field.name: field.label for field in APPLICATION_FIELDS}
-    asked = status.asked.comments if status.asked else {}
-    return [(labels.get(name.split("[")[0], name), words) for name, words in asked.items()]
+    fields = forms()[CURRENT].by_id
+    comments = status.asked.comments if status.asked else {}
+    return [(fields[name].label if name in fields else name, words) for name, words in comments.items()]
 
 
 def due_words(status: CountryStatus, today: date) -> str:

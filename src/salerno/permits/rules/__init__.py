@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from salerno.permits.rules.application import (
-    APPLICATION_FIELDS,
     Gap,
     check_complete,
     find_gaps,
@@ -11,6 +10,20 @@ from salerno.permits.rules.application import (
 )
 from salerno.permits.rules.assessment import CRITERIA, can_grant, check_assessment
 from salerno.permits.rules.clocks import CLOCKS, case_due, open_clocks, route_of, running
+from salerno.permits.rules.forms import (
+    BLANK,
+    CURRENT,
+    answer_of,
+    answers_of,
+    asked,
+    confirmations,
+    field_of,
+    forms,
+    is_asked,
+    sheet_of,
+    with_answer,
+    with_answers,
+)
 from salerno.permits.rules.opt_out import (
     binds,
     check_list,
@@ -44,11 +57,12 @@ from salerno.permits.rules.states import (
 
 __all__ = [
     "ACTS",
-    "APPLICATION_FIELDS",
     "APPLICATION_STATES",
+    "BLANK",
     "CLOCKS",
     "CLOSED_STATES",
     "CRITERIA",
+    "CURRENT",
     "MAX_PERIOD_MONTHS",
     "MEANINGS",
     "PERMIT_FIELDS",
@@ -58,6 +72,9 @@ __all__ = [
     "TURNS",
     "Gap",
     "Pseudonyms",
+    "answer_of",
+    "answers_of",
+    "asked",
     "binds",
     "can_grant",
     "can_step",
@@ -67,8 +84,12 @@ __all__ = [
     "check_earlier",
     "check_list",
     "check_narrower",
+    "confirmations",
     "covers",
+    "field_of",
     "find_gaps",
+    "forms",
+    "is_asked",
     "is_final",
     "level_named",
     "list_salt",
@@ -86,4 +107,7 @@ __all__ = [
     "pseudonym_key",
     "route_of",
     "running",
+    "sheet_of",
+    "with_answer",
+    "with_answers",
 ]

@@ -1,57 +1,34 @@
-"""What a complete application holds: the fields of Art. 67(2) as a table of checks."""
+"""What a complete application holds: every answer that its form asks for, and answers that fit each other."""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 
 from salerno.kernel.codes import COUNTRIES
 from salerno.kernel.errors import Invalid
 from salerno.permits.model import DataAccessApplication, DataScope
-from salerno.permits.rules.permit import MAX_PERIOD_MONTHS
-
-_EMAIL = re.compile(r"[^@\s]+@[^@\s.]+(\.[^@\s.]+)+")
+from salerno.permits.rules.forms import asked, form_gaps, sheet_of
 
 
 @dataclass(frozen=True, slots=True)
 class Gap:
-    """A missing or wrong field.
+    """A missing or wrong answer.
 
     Args:
-        field: Path in the application, e.g. ``data[0].tables``.
-        letter: Letter of Art. 67(2), or ``67(4)``.
+        field: Path in the application: a field of its form, with the country behind a slash where each one is
+            answered by itself, or a place in it, e.g. ``data[0].tables``.
         what: What is wrong, as one sentence without values.
+        rule: The article that asks for it.
     """
 
     field: str
-    letter: str
     what: str
-
-    @property
-    def rule(self) -> str:
-        """The rule with its source."""
-        return f"EHDS Art. 67(2)({self.letter})" if len(self.letter) == 1 else f"EHDS Art. {self.letter}"
-
-
-def _text(field: str, what: str) -> Callable[[DataAccessApplication], Iterator[tuple[str, str]]]:
-    def check(application: DataAccessApplication) -> Iterator[tuple[str, str]]:
-        if not getattr(application, field).strip():
-            yield field, what
-
-    return check
-
-
-def _contact(application: DataAccessApplication) -> Iterator[tuple[str, str]]:
-    if not _EMAIL.fullmatch(application.contact_email):
-        yield "contact_email", "An e-mail address for questions is missing or has no right form"
+    rule: str
 
 
 def _persons(application: DataAccessApplication) -> Iterator[tuple[str, str]]:
     persons = application.persons
-    if not persons:
-        yield "persons", "Name at least one person who gets access"
-        return
     for index, person in enumerate(persons):
         if not person.id.strip() or not person.name.strip():
             yield f"persons[{index}]", "Each person needs an account identifier and a name"
@@ -69,8 +46,6 @@ def _purpose(application: DataAccessApplication) -> Iterator[tuple[str, str]]:
 
 
 def _data(application: DataAccessApplication) -> Iterator[tuple[str, str]]:
-    if not application.data:
-        yield "data", "Name at least one data set"
     for index, scope in enumerate(application.data):
         yield from _scope(f"data[{index}]", scope)
     keys = [scope.dataset for scope in application.data]
@@ -103,68 +78,35 @@ def _scope(place: str, scope: DataScope) -> Iterator[tuple[str, str]]:
         yield f"{place}.covers_to", "The time range ends before it begins"
 
 
-def _not_anonymised(application: DataAccessApplication) -> Iterator[tuple[str, str]]:
-    if application.pseudonymised and not application.why_not_anonymised.strip():
-        yield "why_not_anonymised", "Say why anonymised data are not enough"
-
-
-def _gdpr(application: DataAccessApplication) -> Iterator[tuple[str, str]]:
-    if application.pseudonymised and not application.gdpr_basis.strip():
-        yield "gdpr_basis", "Name the legal basis under GDPR Art. 6(1) for pseudonymised data"
-
-
-def _period(application: DataAccessApplication) -> Iterator[tuple[str, str]]:
-    if not 1 <= application.period_months <= MAX_PERIOD_MONTHS:
-        yield "period_months", f"The period is 1 to {MAX_PERIOD_MONTHS} months (EHDS Art. 68(12))"
-
-
 def _methods(application: DataAccessApplication) -> Iterator[tuple[str, str]]:
     if any(not method.strip() for method in application.methods):
         yield "methods", "A method has no name"
 
 
-@dataclass(frozen=True, slots=True)
-class Field:
-    """One field of Art. 67(2): its letter, what it holds in our words, and the check of it."""
-
-    letter: str
-    name: str
-    label: str
-    check: Callable[[DataAccessApplication], Iterator[tuple[str, str]]]
-
-
-def _optional(_: DataAccessApplication) -> Iterator[tuple[str, str]]:
-    return iter(())
-
-
-APPLICATION_FIELDS: tuple[Field, ...] = (
-    Field("a", "title", "Name of the project", _text("title", "The project needs a title")),
-    Field("a", "applicant", "Who applies", _text("applicant", "Say who applies")),
-    Field("a", "contact_email", "Contact for questions", _contact),
-    Field("a", "persons", "Persons who get access", _persons),
-    Field("b", "purpose", "Purpose", _purpose),
-    Field("c", "intended_use", "Intended use", _text("intended_use", "Say what the data are for")),
-    Field("c", "expected_benefit", "Expected benefit", _text("expected_benefit", "Say whom it helps")),
-    Field("d", "data", "Data sets, tables, columns, rows and time range", _data),
-    Field("e", "why_not_anonymised", "Why anonymised data are not enough", _not_anonymised),
-    Field("f", "own_datasets", "Own data sets brought in", _optional),
-    Field("g", "safeguards", "Safeguards against misuse", _text("safeguards", "Describe the safeguards")),
-    Field("h", "period_months", "Period of processing, months", _period),
-    Field("i", "methods", "Analysis methods and tools", _methods),
-    Field("j", "ethics_assessment", "Ethics assessment, where national law asks for it", _optional),
-    Field("k", "opt_out_exception", "Reason for an exception from the opt-out", _optional),
-    Field("67(4)", "gdpr_basis", "Legal basis under GDPR Art. 6(1)", _gdpr),
-)  # fmt: skip
-"""The fields of Art. 67(2), in its order; forms, errors and tests are made from this table."""
+_DEEPER: Mapping[str, Callable[[DataAccessApplication], Iterator[tuple[str, str]]]] = {
+    "persons": _persons,
+    "data": _data,
+    "purpose": _purpose,
+    "methods": _methods,
+}
+"""What an answer means beside its own form, by field."""
 
 
 def find_gaps(application: DataAccessApplication) -> tuple[Gap, ...]:
-    """Every missing or wrong field, in the order of Art. 67(2); empty when the application is complete."""
-    return tuple(
-        Gap(place, field.letter, what)
-        for field in APPLICATION_FIELDS
-        for place, what in field.check(application)
-    )
+    """Every missing or wrong answer, in the order of the form; empty when the application is complete."""
+    wrong = {(field.id, country): what for field, country, what in form_gaps(application)}
+    return tuple(_gaps(application, wrong))
+
+
+def _gaps(application: DataAccessApplication, wrong: Mapping[tuple[str, str], str]) -> Iterator[Gap]:
+    for field, country in asked(sheet_of(application.form), application):
+        rule = f"EHDS {field.rule}" if field.rule else "Common form, TEHDAS2 M6.3"
+        what = wrong.get((field.id, country))
+        if what:
+            yield Gap(f"{field.id}/{country}" if country else field.id, what, rule)
+        elif field.id in _DEEPER:
+            for place, sentence in _DEEPER[field.id](application):
+                yield Gap(place, sentence, rule)
 
 
 def check_complete(application: DataAccessApplication) -> None:
@@ -175,7 +117,7 @@ def check_complete(application: DataAccessApplication) -> None:
     """
     gaps = find_gaps(application)
     if gaps:
-        listed = "; ".join(f"({gap.letter}) {gap.field}: {gap.what}" for gap in gaps)
+        listed = "; ".join(f"{gap.field}: {gap.what} ({gap.rule})" for gap in gaps)
         raise Invalid(
             "application-incomplete",
             f"The application has {len(gaps)} missing or wrong field(s): {listed}",
@@ -185,5 +127,12 @@ def check_complete(application: DataAccessApplication) -> None:
 
 
 def part_for(application: DataAccessApplication, country: str) -> DataAccessApplication:
-    """The application with the data sets of one country alone."""
-    return replace(application, data=tuple(scope for scope in application.data if scope.country == country))
+    """The application with the data sets of one country and what was answered for it."""
+    by_country = sheet_of(application.form).per_country
+    answers = {
+        name: {country: answer[country]} if name in by_country else answer
+        for name, answer in application.answers.items()
+        if name not in by_country or country in answer
+    }
+    data = tuple(scope for scope in application.data if scope.country == country)
+    return replace(application, data=data, answers=answers)

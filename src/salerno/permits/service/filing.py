@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from salerno.identity.model import Participant, ParticipantRole
 from salerno.kernel.errors import Conflict, Invalid, NotFound, Refused, SalernoError
-from salerno.kernel.ids import new_id
+from salerno.kernel.ids import is_id, new_id
 from salerno.permits.model import (
     ApplicationState,
     Case,
@@ -38,14 +38,23 @@ FORWARD = "forward-application"
 class Filing(CaseFile):
     """Use cases of applicants, and the reports of access bodies."""
 
-    def draft(self, application: DataAccessApplication, applicant_id: str) -> Case:
+    def draft(self, application: DataAccessApplication, applicant_id: str, *, case_id: str = "") -> Case:
         """Begin an application; it may be incomplete.
 
         Args:
             application: What is known so far.
             applicant_id: Account identifier of the person who files it.
+            case_id: Identifier that the asker has made, so that asking twice begins one application.
+
+        Raises:
+            NotFound: It is somebody else's.
+            Invalid: It is no identifier of a case.
         """
-        return self._draft(application, applicant_id)
+        if case_id and self._store.case(case_id) is not None:
+            return self._own_case(case_id, applicant_id)
+        if case_id and not is_id(case_id, "case"):
+            raise Invalid("wrong-case-id", "This is no identifier of an application", remedy="Leave it out.")
+        return self._draft(application, applicant_id, case_id=case_id)
 
     def draft_change(self, permit_ids: Sequence[str], kind: CaseKind, by: str) -> Case:
         """Begin an application for permits in the place of others: an amendment or a renewal (Art. 68(12)).
@@ -90,6 +99,9 @@ class Filing(CaseFile):
             NotFound: There is no such case of this person.
             Conflict: It was submitted and nobody asks back, or it names other countries than it may.
         """
+        return self._new_version(self._changed(case_id, application, by), by, "saved")
+
+    def _changed(self, case_id: str, application: DataAccessApplication, by: str) -> Case:
         case = self._own_case(case_id, by)
         named = {scope.country for scope in application.data}
         if _awaiting(case):
@@ -99,18 +111,26 @@ class Filing(CaseFile):
                     "An answer cannot add or drop countries",
                     remedy="Keep the countries, and file another application for the others.",
                 )
-            case = replace(case, application=application)
-        else:
-            APPLICATION_STATES.after(case.state, "save")
-            if case.earlier and named != case.earlier.keys():
-                raise Conflict(
-                    "countries-fixed",
-                    "An amendment or renewal is for the countries of its permits",
-                    rule="EHDS Art. 68(12)",
-                    remedy="File another application for further countries.",
-                )
-            case = replace(case, application=application, countries=_drafts(application))
-        return self._new_version(case, by, "saved")
+            return replace(case, application=application)
+        APPLICATION_STATES.after(case.state, "save")
+        if case.earlier and named != case.earlier.keys():
+            raise Conflict(
+                "countries-fixed",
+                "An amendment or renewal is for the countries of its permits",
+                rule="EHDS Art. 68(12)",
+                remedy="File another application for further countries.",
+            )
+        return replace(case, application=application, countries=_drafts(application))
+
+    def keep(self, case_id: str, application: DataAccessApplication, by: str) -> Case:
+        """Keep what is being written, as it is, without a version of its own: called at each field.
+
+        Raises:
+            As `save`.
+        """
+        case = self._changed(case_id, application, by)
+        self._store.put_case(case, self._clock.now())
+        return case
 
     def submit(self, case_id: str, by: str) -> Case:
         """File a draft with every country's access body, or answer the questions asked back.
@@ -271,11 +291,12 @@ class Filing(CaseFile):
         applicant_id: str,
         kind: CaseKind = CaseKind.APPLICATION,
         earlier: dict[str, str] | None = None,
+        case_id: str = "",
     ) -> Case:
         self._at(ParticipantRole.HUB)
         now = self._clock.now()
         case = Case(
-            id=new_id("case"),
+            id=case_id or new_id("case"),
             application=application,
             applicant_id=applicant_id,
             state=ApplicationState.DRAFT,

@@ -20,14 +20,16 @@ from salerno.permits.model import (
     StatusReport,
 )
 from salerno.permits.model.clock import Clock, ClockState
+from salerno.permits.model.form import FormSheet
 from salerno.permits.rules import (
-    APPLICATION_FIELDS,
     APPLICATION_STATES,
     can_step,
     case_due,
+    field_of,
     open_clocks,
     route_of,
     running,
+    sheet_of,
 )
 from salerno.permits.service.cases import CaseFile, no_such_case
 
@@ -145,13 +147,13 @@ class CaseHandling(CaseFile):
             case_id: The case.
             officer: Account identifier of the officer.
             question: What is missing or unclear, in words.
-            comments: The same by field of the application, e.g. ``{"safeguards": "Who has the keys?"}``.
+            comments: The same by field of the form, e.g. ``{"safeguards": "Who has the keys?"}``.
 
         Raises:
             Invalid: Nothing is asked, or a comment is on a field that no application has.
         """
         asked = {name: words.strip() for name, words in (comments or {}).items() if words.strip()}
-        check_comments(asked)
+        check_comments(sheet_of(self._here(case_id).application.form), asked)
         if not question.strip() and not asked:
             raise Invalid(
                 "question-missing", "A question to the applicant needs words", rule="EHDS Art. 68(4)"
@@ -310,16 +312,14 @@ class CaseHandling(CaseFile):
 _CONFLICT = "EHDS Art. 55, 57; impartiality of the officer"
 
 
-def check_comments(comments: Mapping[str, str]) -> None:
-    """Check that comments are on fields that an application has.
+def check_comments(form: FormSheet, comments: Mapping[str, str]) -> None:
+    """Check that comments are on fields that the form has.
 
     Raises:
         Invalid: One is not; the nearest field is named.
     """
-    known = [field.name for field in APPLICATION_FIELDS]
     for name in comments:
-        if name.split("[")[0] not in known:
-            raise Invalid("unknown-field", f"An application has no field {name!r}", remedy=near(name, known))
+        field_of(form, name)
 
 
 def _check_no_conflict(case: Case, officer: str) -> None:

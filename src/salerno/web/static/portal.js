@@ -85,5 +85,25 @@
     form.addEventListener("input", () => { changed = true; });
     form.addEventListener("submit", () => { changed = false; });
     addEventListener("beforeunload", (event) => { if (changed) event.preventDefault(); });
+
+    // What is written is kept at each field.
+    const told = form.querySelector("[data-kept]");
+    let last = Promise.resolve();
+    const keep = async () => {
+      const body = new URLSearchParams(new FormData(form));
+      body.set("action", "keep");
+      await (await fetch(form.action, { method: "POST", body, redirect: "error" })).json();
+      changed = false;
+    };
+    const tell = (how) => () => { told.textContent = told.dataset[how]; };
+    if (told) form.addEventListener("change", () => { last = last.then(keep).then(tell("kept"), tell("lost")); });
+  }
+
+  // Questions that depend on another answer.
+  for (const box of document.querySelectorAll("[data-when]")) {
+    const { when, is } = box.dataset, form = box.closest("form");
+    const look = () => { box.hidden = !is.split("|").includes(new FormData(form).get(when) ?? ""); };
+    form.addEventListener("input", look);
+    look();
   }
 })();
