@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from typing import Any
 
@@ -123,7 +124,12 @@ def test_what_a_person_is_told_is_read_in_the_own_language(visit: Any, space: Sp
             notices.tell(f"{body.own.did}#otto", "case-arrived", {"reference": reference}, path="/cases")
     visitor = visit("body-de", scripts=False)
     page = visitor.log_in("otto", "/cases")
-    page.get_by_role("link", name="Inbox 2 unread").click()
+    inbox = page.get_by_role("link", name=re.compile(r"Inbox \d+ unread"))
+    unread = int(
+        "".join(filter(str.isdigit, inbox.inner_text()))
+    )  # others may have told Otto something before
+    assert unread >= 2
+    inbox.click()
     page.get_by_label("Language").select_option("de")
     page.get_by_label("E-mail address").fill("otto@hdab")
     page.get_by_role("button", name="Save").click()
@@ -134,7 +140,7 @@ def test_what_a_person_is_told_is_read_in_the_own_language(visit: Any, space: Sp
     heading.wait_for()
     assert heading.get_attribute("lang") == "de"
     page.get_by_role("button", name="Mark as read: Ein neuer Antrag: DE-1").click()
-    assert page.get_by_role("link", name="Inbox 1 unread").count() == 1
+    assert page.get_by_role("link", name=f"Inbox {unread - 1} unread").count() == 1
     reader = visit("body-de")
     reader.log_in("otto", "/inbox")
     reader.check("body-inbox")

@@ -132,7 +132,12 @@ def test_the_register_is_public(world: World) -> None:
 
 
 def test_every_route_is_in_the_matrix(world: World) -> None:
-    names = {"case": "{case_id:str}", "index": "{index:int}", "asked": "{asked_id:str}", "title": "{field:str}"}
+    names = {
+        "case": "{case_id:str}",
+        "index": "{index:int}",
+        "asked": "{asked_id:str}",
+        "title": "{field:str}",
+    }
     listed = set()
     for _, method, path, *_ in ROUTES:
         parts = path.split("?")[0].split("/")
