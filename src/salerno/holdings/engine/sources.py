@@ -202,6 +202,8 @@ def _connect_duckdb(limits: EngineLimits) -> tuple[duckdb.DuckDBPyConnection, Pa
         "autoinstall_known_extensions": False,
         "autoload_known_extensions": False,
         "preserve_insertion_order": False,
+        # Otherwise the allocator keeps what a large question took, which the limit does not count.
+        "allocator_background_threads": True,
     }
     if limits.threads:
         config["threads"] = limits.threads
