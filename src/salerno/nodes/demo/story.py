@@ -193,7 +193,7 @@ class _Story:
 
     def decide(self, application: Application) -> None:
         """Each access body assesses and issues its permit (Art. 68)."""
-        with self._screen.step("Each access body assesses, decides and issues its data permit (Art. 68)"):
+        with self._screen.step("At each access body two officers decide and issue its data permit (Art. 68)"):
             for country in self._space.countries:
                 officer = self.session(f"officer {country}")
                 case = _soon(lambda officer=officer: officer.case(application.id))  # type: ignore[misc]
