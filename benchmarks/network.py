@@ -105,6 +105,9 @@ class _Served(NodeProcesses):
     def start(self, names: Any = None) -> None:
         # Compiling every library anew in each process would take minutes and is nobody's real set-up.
         environment = {**os.environ, "PYTHONDONTWRITEBYTECODE": ""}
+        environment.setdefault(
+            "OPENBLAS_NUM_THREADS", "1"
+        )  # as `salerno serve` sets it, before numpy is loaded
         for name in list(self._folders if names is None else names):
             folder = self._folders[name]
             with (folder / "node.log").open("ab") as log:
