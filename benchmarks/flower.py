@@ -8,8 +8,10 @@ said.
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
+import statistics
 import subprocess
 import sys
 import tempfile
@@ -128,13 +130,18 @@ def _simulate(python: Path, bundle: bytes, parts: list[str]) -> dict[str, Any]:
 
 
 def _regression(space: LocalSpace) -> float:
-    """Seconds of one round of a regression, as what it takes longer than a question of one round."""
+    """Seconds of one round of a regression: the median from one share to the next, as for Flower."""
     fit = {"method": "glm", "formula": "status ~ age + peptic_ulcer", "family": "binomial"}
-    one = {"method": "describe", "variables": ["age", "peptic_ulcer"]}
-    found = [(space.ask(fit), space.ask(one)) for _ in range(5)]
-    rounds = found[0][0]["rounds"] - found[0][1]["rounds"]
-    longer = min(each["seconds"] for each, _ in found) - min(each["seconds"] for _, each in found)
-    return float(longer) / rounds
+    for _ in range(5):
+        space.ask(fit)
+    with space._holders[0].reading_audit() as log:
+        entries = log.entries(act="round-answered", limit=1000)
+    steps = [
+        (later.at - earlier.at).total_seconds()
+        for earlier, later in itertools.pairwise(entries)
+        if earlier.subject == later.subject
+    ]
+    return statistics.median(steps[-25:])
 
 
 def _train(space: LocalSpace, bundle: bytes, theirs: dict[str, Any]) -> tuple[float, float]:
