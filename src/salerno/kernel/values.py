@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import threading
 from typing import Any, TypeVar
 
 import msgspec
@@ -33,6 +34,7 @@ def from_json(data: bytes | str, kind: type[T], *, what: str) -> T:
     Raises:
         Invalid: It is no JSON, or a member is missing or of the wrong type; the path is named.
     """
+    _prepare(kind)
     try:
         return msgspec.json.decode(data, type=kind)
     except msgspec.ValidationError as error:
@@ -43,10 +45,26 @@ def from_json(data: bytes | str, kind: type[T], *, what: str) -> T:
 
 def from_plain(data: Any, kind: type[T], *, what: str) -> T:
     """Like `from_json`, from plain JSON types."""
+    _prepare(kind)
     try:
         return msgspec.convert(data, type=kind)
     except msgspec.ValidationError as error:
         raise Invalid("wrong-shape", f"{what} does not have the right shape: {error}") from error
+
+
+def _prepare(kind: Any) -> None:
+    """Have msgspec look at a type for the first time while no other thread does.
+
+    It lets others see a dataclass that it has half looked at, which ends the process (0.22).
+    """
+    if kind not in _known:
+        with _looking:
+            msgspec.json.Decoder(kind)
+            _known.add(kind)
+
+
+_known: set[Any] = set()
+_looking = threading.Lock()
 
 
 def canonical(value: Any) -> bytes:

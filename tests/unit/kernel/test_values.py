@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta, timezone
 
@@ -108,3 +110,31 @@ def test_equal_values_have_equal_bytes(value: dict[str, object]) -> None:
     turned = dict(reversed(value.items()))
     assert canonical(value) == canonical(turned)
     assert digest(value) == digest(turned)
+
+
+_THREADS = """
+import sys, threading
+from dataclasses import field, make_dataclass
+from salerno.kernel.values import from_json, from_plain
+sys.setswitchinterval(1e-6)
+for n in range(150):
+    members = [(f"m{i}", int, field(default=0)) for i in range(15)]
+    inner = make_dataclass(f"Inner{n}", members, frozen=True)
+    holding = [("a", list[inner]), ("b", dict[str, inner]), ("c", inner)]
+    outer = make_dataclass(f"Outer{n}", holding, frozen=True)
+    ready = threading.Barrier(4)
+    def read(number):
+        ready.wait()
+        if number % 2:
+            from_json(b'{"a": [{"m1": 1}], "b": {"x": {}}, "c": {}}', outer, what="it")
+        else:
+            from_plain({"a": [{"m1": 1}], "b": {"x": {}}, "c": {}}, outer, what="it")
+    threads = [threading.Thread(target=read, args=(n,)) for n in range(4)]
+    [thread.start() for thread in threads]
+    [thread.join() for thread in threads]
+"""
+
+
+def test_threads_may_read_a_type_for_the_first_time_at_once() -> None:
+    """A process of its own, since a failure would end this one."""
+    subprocess.run([sys.executable, "-c", _THREADS], check=True)
