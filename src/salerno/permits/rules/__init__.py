@@ -8,7 +8,7 @@ from salerno.permits.rules.application import (
     find_gaps,
     part_for,
 )
-from salerno.permits.rules.assessment import CRITERIA, can_grant, check_assessment
+from salerno.permits.rules.assessment import CRITERIA, check_assessment
 from salerno.permits.rules.clocks import CLOCKS, case_due, open_clocks, route_of, running
 from salerno.permits.rules.forms import (
     BLANK,
@@ -76,7 +76,6 @@ __all__ = [
     "answers_of",
     "asked",
     "binds",
-    "can_grant",
     "can_step",
     "case_due",
     "check_assessment",

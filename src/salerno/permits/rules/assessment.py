@@ -66,9 +66,3 @@ def check_assessment(assessment: Assessment, *, granting: bool, reason: str = ""
             rule="EHDS Art. 68(1), 68(2)",
             remedy="Say which criterion is not met, or describe the risk.",
         )
-
-
-def can_grant(assessment: Assessment) -> bool:
-    """Whether the assessment answers every criterion, once, with yes."""
-    met = [criterion.letter for criterion in assessment.criteria if criterion.met]
-    return sorted(met) == sorted(CRITERIA) and len(assessment.criteria) == len(CRITERIA)
