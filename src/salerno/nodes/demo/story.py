@@ -108,7 +108,8 @@ def tell(options: DemoOptions) -> None:
         screen.end()
         if options.serve:
             first = space.countries[0]
-            officers = [f"officer {country}" for country in space.countries]
+            ranks = ("officer", "second officer")
+            officers = [f"{rank} {country}" for country in space.countries for rank in ranks]
             kinds = ["researcher", *officers, f"steward {first}", f"citizen {first} 1", "operator"]
             screen.addresses(space, kinds=[kind for kind in kinds if kind in space.log_ins])
             screen.console.print("\nThe nodes run until you press Ctrl-C.")
