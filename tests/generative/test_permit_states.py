@@ -259,9 +259,7 @@ class LifeCycle(RuleBasedStateMachine):
         """Another country's access body cannot speak for this one."""
         other = next(c for c in COUNTRIES if c != country)
         status = CountryStatus(state=A.DECIDED, version=999)
-        forged = StatusReport(
-            case_id=self.case_id, country=country, status=status, act="decided", at=self.world.clock.now()
-        )
+        forged = StatusReport(case_id=self.case_id, country=country, status=status)
         with pytest.raises(SalernoError), self.world.hub.desk() as desk:
             desk.record(forged, self.world.bodies[other].own.did)
 

@@ -26,8 +26,7 @@ APPLICATION = to_plain(application("FR"))
 ASSESSMENT = to_plain(assessment())
 PROPOSAL = {"verdict": "grant", "assessment": ASSESSMENT, "no_conflict": True}
 LATE_REPORT = {
-    "case_id": "{case}", "country": "FR", "status": {"state": "submitted", "version": 1}, "act": "received",
-    "at": "2031-01-31T00:00:00Z",
+    "case_id": "{case}", "country": "FR", "status": {"state": "submitted", "version": 1},
 }  # fmt: skip
 
 # Node, method, path, body, the role that may, the status it gets.

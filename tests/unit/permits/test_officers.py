@@ -119,6 +119,7 @@ def test_a_conflict_of_interest_keeps_an_officer_out(world: World) -> None:
     case = world.submitted("FR")
     world.process("FR", case.id)
     world.propose("FR", case.id)
+    world.deliver()
     with world.bodies["FR"].desk() as desk:
         with pytest.raises(Invalid, match="conflict-words"):
             desk.declare_conflict(case.id, OFFICER, "")
@@ -132,8 +133,13 @@ def test_a_conflict_of_interest_keeps_an_officer_out(world: World) -> None:
         ):
             with pytest.raises(Refused, match="conflict-of-interest"):
                 act()
+        desk.ask_back(case.id, COLLEAGUE, "Which drugs?")
     world.deliver()
-    assert "sister" not in str(world.traffic)
+    with world.hub.desk() as desk:
+        told = [event.act for event in desk.history(case.id, person(MARIE))]
+    assert told == ["drafted", "submitted", "received", "found-complete", "information-requested"]
+    for private in ("sister", OFFICER, COLLEAGUE, "proposed", "conflict"):
+        assert private not in str(world.traffic)
 
 
 def test_a_case_is_handed_to_an_officer_of_this_node(world: World) -> None:

@@ -65,6 +65,7 @@ class CountryStatus:
         state: Its state.
         version: Number of the last change, counted by the access body; an older report never overwrites a
             newer one.
+        act: The last change, see `CaseEvent`; what officers do among themselves is none.
         outcome: What was decided.
         reason: Justification of what was decided, or of the permit's revocation.
         asked: What the applicant has to add, while the state says so.
@@ -82,6 +83,7 @@ class CountryStatus:
 
     state: ApplicationState
     version: int = 0
+    act: str = ""
     outcome: Outcome | None = None
     reason: str = ""
     asked: InformationRequest | None = None
@@ -243,16 +245,12 @@ class StatusReport:
     """What an access body tells the hub about a case after each change.
 
     Args:
-        act: What happened last, see `CaseEvent`.
-        at: When.
         token: The permit's credential, once granted.
     """
 
     case_id: str
     country: str
     status: CountryStatus
-    act: str
-    at: datetime
     token: str = ""
 
 

@@ -276,7 +276,7 @@ class Filing(CaseFile):
         detail = {"outcome": status.outcome.value if status.outcome else "", "reason": status.reason}
         if status.asked:
             detail |= {"question": status.asked.question}
-        case = self._keep(case, report.act, sender, country=country, detail=detail)
+        case = self._keep(case, status.act or "received", sender, country=country, detail=detail)
         for telling in applicant_tellings(case.id, country, before, case.countries[country]):
             self._tell(case.applicant_id, telling, case.id)
         return case

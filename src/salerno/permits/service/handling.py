@@ -200,15 +200,11 @@ class CaseHandling(CaseFile):
         """What a reporting job sends, always the newest status, and to whom."""
         case = self._found(case_id)
         status = self._status(case)
-        event = self._store.last_event(case_id)
         issued = self._store.permit(status.permit_id)
-        assert event is not None
         report = StatusReport(
             case_id=case_id,
             country=self._own.country,
             status=status,
-            act=event.act,
-            at=event.at,
             token=issued.token if issued else "",
         )
         return self._peers.participant(case.forwarded_by), report
@@ -298,7 +294,7 @@ class CaseHandling(CaseFile):
         """Keep a changed status, and have it reported to the hub."""
         country = self._own.country
         before = self._status(case)
-        after = replace(before, version=before.version + 1, **status)
+        after = replace(before, version=before.version + 1, act=act, **status)
         case = replace(case, state=after.state, countries={country: after})
         case = self._keep(case, act, actor, country=country, detail=detail, about=about, rule=rule)
         self._jobs.enqueue(

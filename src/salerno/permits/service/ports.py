@@ -182,10 +182,6 @@ class CaseStore(Protocol):
         """What happened to a case, in order."""
         ...
 
-    def last_event(self, case_id: str) -> CaseEvent | None:
-        """What happened last."""
-        ...
-
     def add_version(
         self, case_id: str, version: int, application: DataAccessApplication, saved_at: datetime
     ) -> None:

@@ -193,12 +193,6 @@ class SqlCases(PermitTables):
         query = select(_events.c.value).where(_events.c.case_id == case_id).order_by(_events.c.number)
         return [_event(row) for row in self._connection.execute(query)]
 
-    def last_event(self, case_id: str) -> CaseEvent | None:
-        """See `service.ports.CaseStore`."""
-        query = select(_events.c.value).where(_events.c.case_id == case_id)
-        row = self._one(query.order_by(_events.c.number.desc()).limit(1))
-        return None if row is None else _event(row)
-
     def add_version(
         self, case_id: str, version: int, application: DataAccessApplication, saved_at: datetime
     ) -> None:
